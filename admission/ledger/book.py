@@ -1,0 +1,430 @@
+"""One account's book: every verb of the ledger, in readable Python. `lua/<verb>.lua` says the same for Redis.
+
+Each verb hears the process that speaks, runs what time has made due, does its own work, and offers what is free. A claim
+is admitted iff
+
+    in_use < limit - headroom,  not paused, not cooling down, the reading young enough
+
+The book has no clock: every verb is told the ledger's time in whole milliseconds, which never goes backwards.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from admission.ledger.line import Line, Member
+from admission.ledger.readings import Readings
+from admission.ledger.rule import Facts, Reservations
+from admission.ledger.wire import (
+    BEAT_MS,
+    COOL_MAX_MS,
+    RETRY_MAX_MS,
+    TOMBSTONE_MS,
+    Ask,
+    AskStatus,
+    Beat,
+    CallEnded,
+    Claim,
+    Code,
+    Duty,
+    Ended,
+    Jumped,
+    Kind,
+    Leave,
+    Outcome,
+    Pause,
+    Placed,
+    PolicyWire,
+    Reading,
+    Refuse,
+    Request,
+    Started,
+    Who,
+    Wire,
+    Withdraw,
+)
+
+DEMAND_MS = 2_000
+"""A process that asked within this time counts as wanting to dial."""
+
+
+@dataclass(slots=True)
+class Cooling:
+    """The cool-down after the provider's refusals; `span` 0 when there is none."""
+
+    span: int = 0
+    since: int = -1
+    """When the refusal that opened or doubled it was written; a call claimed later was let through by its end."""
+    after: int = -1
+    """Readings that began at or before this do not end it."""
+    until: int = 0
+
+
+class Book:
+    """One account.
+
+    Args:
+        now: Ledger time.
+        cold: Whether calls of this fleet may live that the book does not know, so that a reading must tell first.
+            The first process to speak then opens a new epoch.
+    """
+
+    def __init__(self, now: int, *, cold: bool) -> None:
+        self.epoch = 0 if cold else 1
+        self.members: dict[str, Member] = {}
+        self.reservations = Reservations(self.members)
+        self.readings = Readings()
+        self.line = Line()
+        self.cooling = Cooling()
+        self.tombstones: dict[str, int] = {}
+        self.pause_at = 0
+        self.pause_on = 0
+        self.pause_reason = ""
+        self.opened = -1
+        """When the epoch began, if bookings may be missing from it."""
+        self.policy: PolicyWire | None = None
+        self.heard = now
+        self.grace_until = 0
+        self.claimed = 0
+        self.gap = 0
+        """How long it takes from one claim to the next, a running mean: the rate of freed slots while callers wait."""
+        self.lapsed = 0
+        self.wakes: list[tuple[str, str]] = []
+        """Offers to tell: process and seat. Whoever runs the verb takes them."""
+
+    # Every verb
+
+    def execute(self, now: int, who: Who, request: Request) -> Wire:
+        """Run one request at ledger time `now` and return its reply, head first."""
+        if not self.epoch:
+            self._new_epoch(now, PolicyWire.parse(who.policy))
+        if who.epoch != self.epoch:
+            return self._reply(now, 0, Code.FOREIGN)
+        member = self._hear(now, who)
+        self._run_due(now)
+        code, tail = getattr(self, request.verb)(now, who.process, request)
+        self._serve(now)
+        return [*self._reply(now, member.since, code), *tail]
+
+    def _reply(self, now: int, since: int, code: Code) -> Wire:
+        refresh = self.policy.refresh if self.policy else 0
+        due_at = self.readings.due_at(now, refresh)
+        return [code, now, self.epoch, since, len(self.line), due_at, self._next_at(now)]
+
+    def _hear(self, now: int, who: Who) -> Member:
+        """Enter the process or note that it is alive; after a silence of all, give everybody time to be heard."""
+        if self.policy and now - self.heard > self.policy.lease // 3:
+            self.grace_until = now + self.policy.lease
+        self.heard = now
+        member = self.members.get(who.process)
+        if member is None:
+            member = self.members[who.process] = Member(since=now, heard=now, policy=who.policy)
+            self._agree()
+        elif member.policy != who.policy:
+            member.policy = who.policy
+            self._agree()
+        member.heard = now
+        member.silent = False
+        return member
+
+    def _agree(self) -> None:
+        """Take the stricter of each account-wide setting of the processes heard."""
+        policies = [PolicyWire.parse(member.policy) for member in self.members.values()]
+        if not policies:
+            return
+        self.policy = PolicyWire(
+            refresh=max(policy.refresh for policy in policies),
+            staleness=min(policy.staleness for policy in policies),
+            lease=max(policy.lease for policy in policies),
+            headroom=max(policy.headroom for policy in policies),
+            max_waiting=min(policy.max_waiting for policy in policies),
+            lag=max(policy.lag for policy in policies),
+            duration=max(policy.duration for policy in policies),
+        )
+        if self.opened >= 0:
+            self.readings.open_after = max(self.readings.open_after, self._open_after())
+
+    @property
+    def _agreed(self) -> PolicyWire:
+        assert self.policy is not None  # noqa: S101 - a process was heard
+        return self.policy
+
+    def _run_due(self, now: int) -> None:
+        """Do what time has made due: lapses first, then offers from what is free."""
+        for seat in [seat for seat, until in self.tombstones.items() if until <= now]:
+            del self.tombstones[seat]
+        self.lapsed += self.reservations.lapse(now)
+        if now >= self.grace_until:
+            for process in [p for p, m in self.members.items() if now - m.heard > self._agreed.lease]:
+                self.line.forget_process(process)
+                del self.members[process]
+                self.lapsed += self.reservations.lapse_process(process)
+                self._agree()
+        self.line.lapse(self.members, now)
+        self._serve(now)
+
+    # What may be claimed
+
+    def _closed(self, now: int) -> Code | None:
+        """Say why nothing may be claimed, if so."""
+        if self.pause_on:
+            return Code.PAUSED
+        if not self.readings.usable(now, self._agreed.staleness):
+            return Code.UNREAD
+        return Code.SATURATED if self._cools(now) else None
+
+    def _cools(self, now: int) -> bool:
+        cooling = self.cooling
+        return cooling.span > 0 and (now < cooling.until or self.readings.t0 <= cooling.after)
+
+    def _in_use(self) -> int:
+        return self.reservations.in_use(max(0, self.readings.count))
+
+    def _room(self, now: int) -> int:
+        """Return how many slots may be claimed now."""
+        if self._closed(now) is not None:
+            return 0
+        return max(0, self.readings.limit - self._agreed.headroom - self._in_use())
+
+    def _serve(self, now: int) -> None:
+        """Offer what is free to the head of the line."""
+        if not self.line.parked:
+            return
+        free = self._room(now) - len(self.line.offers)
+        while free > 0 and (seat := self.line.head(self.members, now)):
+            self.line.offer(seat, now)
+            self.wakes.append((self.line.seats[seat].process, seat))
+            free -= 1
+
+    def _withdraw_offers(self) -> None:
+        for seat in list(self.line.offers):
+            self.line.take_back(seat)
+
+    def _next_at(self, now: int) -> int:
+        if not self.policy or not len(self.line):
+            return 0
+        times = [self.line.next_at(self.members, now)]
+        if self.cooling.span and self.cooling.until > now:
+            times.append(self.cooling.until)
+        return min((time for time in times if time), default=0)
+
+    def _verdict(self, now: int, age: int, position: int) -> Wire:
+        usage_age = now - self.readings.t0 if self.readings.t0 >= 0 else -1
+        retry = self._retry_after(now, position)
+        reason = self.pause_reason if self.pause_on else ""
+        return [
+            age, position, self.readings.limit, self._in_use(), retry, usage_age, reason, self.readings.error
+        ]  # fmt: skip
+
+    def _retry_after(self, now: int, position: int) -> int:
+        """Estimate the wait: the line ahead times the running mean from one claim to the next."""
+        wait = max((position + 1) * self.gap, self.readings.retry_at - now)
+        if self._cools(now):
+            wait = max(wait, self.cooling.until - now)
+        if self.readings.open_after >= self.readings.t0:
+            wait = max(wait, self.readings.open_after - now)
+        return max(self._agreed.refresh, min(wait, RETRY_MAX_MS))
+
+    def _book(self, now: int, process: str, ask: Ask | Claim) -> None:
+        facts = Facts(process, ask.lane, ask.kind, now, ask.timeout, ask.lag, open=1)
+        self.reservations.claim(ask.rid, facts, ask.duration, now)
+        if self.claimed:
+            self.gap += (min(now - self.claimed, RETRY_MAX_MS) - self.gap) // 8
+        self.claimed = now
+
+    # The verbs
+
+    def ask(self, now: int, process: str, ask: Ask) -> tuple[Code, Wire]:
+        """Claim at once, or take a seat. A newcomer goes first only where nobody who may go stands in line."""
+        self.members[process].asked = now
+        if ask.seat in self.tombstones:
+            return Code.WITHDRAWN, self._verdict(now, 0, len(self.line))
+        booked = self.reservations.facts.get(ask.rid)
+        if booked is not None:
+            return Code.GRANTED, self._verdict(now, now - booked.claimed, 0)
+        if ask.seat in self.line.seats:
+            return Code.IN_LINE, self._verdict(now, 0, self.line.position(ask.seat))
+        if self._room(now) > len(self.line.offers):
+            self._book(now, process, ask)
+            return Code.GRANTED, self._verdict(now, 0, 0)
+        if not ask.join:
+            return self._closed(now) or Code.SATURATED, self._verdict(now, 0, len(self.line))
+        if len(self.line) >= self._agreed.max_waiting:
+            return Code.FULL, self._verdict(now, 0, len(self.line))
+        self.line.join(ask.seat, process, ask.lane, now, ask.waited)
+        return Code.IN_LINE, self._verdict(now, 0, self.line.position(ask.seat))
+
+    def claim(self, now: int, process: str, claim: Claim) -> tuple[Code, Wire]:
+        """Claim the slot that was offered. Refused, the seat stays and the offer is lost."""
+        member = self.members[process]
+        member.asked = now
+        member.passed_until = 0
+        self._serve(now)
+        booked = self.reservations.facts.get(claim.rid)
+        if booked is not None:
+            return Code.GRANTED, self._verdict(now, now - booked.claimed, 0)
+        if claim.seat not in self.line.seats:
+            return Code.UNKNOWN, self._verdict(now, 0, len(self.line))
+        position = self.line.position(claim.seat)
+        if claim.seat not in self.line.offers:
+            return self._closed(now) or Code.IN_LINE, self._verdict(now, 0, position)
+        if not self._room(now):
+            self.line.take_back(claim.seat)
+            return self._closed(now) or Code.SATURATED, self._verdict(now, 0, position)
+        member.span = 0
+        self.line.leave(claim.seat)
+        self._book(now, process, claim)
+        return Code.GRANTED, self._verdict(now, 0, 0)
+
+    def placed(self, now: int, process: str, placed: Placed) -> tuple[Code, Wire]:
+        """The provider accepted a call; one claimed after a cool-down ends it for good."""
+        at = now - placed.age
+        facts = self.reservations.facts.get(placed.rid)
+        claimed = facts.claimed if facts else now - placed.claimed
+        if self.cooling.span and claimed > self.cooling.since:
+            self.cooling = Cooling()
+        recreate = None
+        if placed.late:
+            recreate = Facts(process, placed.lane, placed.kind, claimed, placed.timeout, placed.lag)
+        code = self.reservations.placed(placed.rid, at, placed.call_id, recreate, placed.left, now)
+        if placed.leaving:
+            self.reservations.leave(placed.rid, at, by_value=True)
+        return code, []
+
+    def leave(self, now: int, _process: str, leave: Leave) -> tuple[Code, Wire]:
+        """A block was left."""
+        return self.reservations.leave(leave.rid, now - leave.age, by_value=bool(leave.by_value)), []
+
+    def ended(self, now: int, _process: str, ended: Ended) -> tuple[Code, Wire]:
+        """A call is surely over, or was surely not placed."""
+        return self.reservations.ended(ended.rid, ended.call_id, now), []
+
+    def refuse(self, now: int, process: str, refuse: Refuse) -> tuple[Code, Wire]:
+        """The provider refused: cancel the booking, cool the fleet down, and take a seat at the head."""
+        facts = self.reservations.facts.get(refuse.rid)
+        if facts is not None:
+            self._cool(now, now - refuse.age, facts.claimed, refuse.retry_after)
+            self.reservations.ended(refuse.rid, "", now)
+            self._withdraw_offers()
+        if not refuse.seat:
+            return Code.OK, self._verdict(now, 0, 0)
+        self.members[process].asked = now
+        if refuse.seat in self.tombstones:
+            return Code.WITHDRAWN, self._verdict(now, 0, len(self.line))
+        if refuse.seat not in self.line.seats:
+            self.line.join_head(refuse.seat, process, refuse.lane, now)
+        return Code.IN_LINE, self._verdict(now, 0, self.line.position(refuse.seat))
+
+    def _cool(self, now: int, at: int, claimed: int, retry_after: int) -> None:
+        """Open the cool-down, or double it when the refused call was claimed after its end."""
+        cooling = self.cooling
+        pause = min(retry_after, RETRY_MAX_MS)
+        if not cooling.span or claimed > cooling.since:
+            refresh = self._agreed.refresh
+            cooling.span = min(2 * cooling.span, max(COOL_MAX_MS, refresh)) or refresh
+            cooling.since = now
+            pause = max(pause, cooling.span)
+        cooling.after = max(cooling.after, at)
+        cooling.until = max(cooling.until, at + pause)
+
+    def withdraw(self, now: int, _process: str, withdraw: Withdraw) -> tuple[Code, Wire]:
+        """A caller gave up; nothing that is still on its way can revive its seat."""
+        known = withdraw.seat in self.line.seats
+        position = self.line.position(withdraw.seat) if known else len(self.line)
+        verdict = self._verdict(now, 0, position)
+        code = self._closed(now) or Code.SATURATED
+        if known:
+            self.line.leave(withdraw.seat)
+        self.tombstones[withdraw.seat] = now + TOMBSTONE_MS
+        self.reservations.ended(withdraw.rid, "", now)
+        return code, verdict
+
+    def beat(self, now: int, process: str, beat: Beat) -> tuple[Code, Wire]:
+        """Hear a process; tell it its offers, the pause, and the policy that the fleet agreed on."""
+        if beat.pause_at > self.pause_at:
+            self._set_pause(beat.pause_at, beat.pause_on, beat.pause_reason)
+        for entry in beat.entries:
+            self.reservations.listed(process, entry, now)
+        self._serve(now)
+        mine = [seat for seat in self.line.offers if self.line.seats[seat].process == process]
+        if mine or process in self.line.parked:
+            self.members[process].asked = now
+        pause: Wire = [self.pause_at, self.pause_on, self.pause_reason]
+        return Code.OK, [*pause, self._agreed.text(), self.lapsed, *sorted(mine)]
+
+    def duty(self, now: int, process: str, duty: Duty) -> tuple[Code, Wire]:
+        """Hand out the duty to read; a process with a wrong key gets none while another asks."""
+        member = self.members[process]
+        member.asked = now
+        others = (other for name, other in self.members.items() if name != process)
+        wanted = any(
+            not other.barred and 0 <= now - other.asked < DEMAND_MS and other.asked >= 0 for other in others
+        )
+        if member.barred and wanted:
+            return Code.NOT_DUE, [0]
+        code = self.readings.duty(process, now, self._agreed.refresh, duty.timeout, force=bool(duty.force))
+        return code, [self.readings.begun if code == Code.GRANTED else 0]
+
+    def reading(self, now: int, process: str, answer: Reading) -> tuple[Code, Wire]:
+        """Write what became of a reading."""
+        if answer.outcome in {Outcome.READ, Outcome.FINAL}:
+            self.members[process].barred = answer.outcome == Outcome.FINAL
+        code = self.readings.write(process, answer, now, self._agreed.refresh, self._agreed.staleness)
+        if code != Code.OK or answer.outcome != Outcome.READ:
+            return code, []
+        self.reservations.reading(answer.t0)
+        miscounted = answer.count < len(self.reservations.held)
+        return Code.DISBELIEVED if miscounted else Code.OK, []
+
+    def status(self, now: int, process: str, _request: AskStatus) -> tuple[Code, Wire]:
+        """Tell the account's state."""
+        readings, kept = self.readings, self.reservations
+        booked = len(kept.facts) - len(kept.pending)
+        untracked = max(0, max(0, readings.count) - booked)
+        usage_age = now - readings.t0 if readings.t0 >= 0 else -1
+        pause: Wire = [self.pause_on, self.pause_reason]
+        numbers: Wire = [readings.limit, readings.count, self._in_use(), self._room(now), len(kept.pending)]
+        return Code.OK, [*numbers, len(kept.held), untracked, usage_age, len(kept.facts), *pause]
+
+    def pause(self, now: int, _process: str, pause: Pause) -> tuple[Code, Wire]:
+        """Pause or resume the account; the newest word counts."""
+        self._set_pause(max(now, self.pause_at + 1), pause.on, pause.reason)
+        return Code.OK, [self.pause_at]
+
+    def _set_pause(self, at: int, on: int, reason: str) -> None:
+        self.pause_at, self.pause_on, self.pause_reason = at, on, reason
+        if on:
+            self._withdraw_offers()
+
+    def started(self, now: int, process: str, started: Started) -> tuple[Code, Wire]:
+        """Book a call that the fleet did not place."""
+        facts = Facts(
+            process, "default", Kind.STARTED, now, 0, started.lag, placed=1, call_id=started.call_id
+        )
+        at = now - started.age
+        return self.reservations.call_started(started.rid, facts, at, started.duration, now), []
+
+    def call_ended(self, now: int, _process: str, ended: CallEnded) -> tuple[Code, Wire]:
+        """A call is over, by its id."""
+        return self.reservations.call_ended(ended.call_id, now), []
+
+    def jumped(self, now: int, process: str, _request: Jumped) -> tuple[Code, Wire]:
+        """The clock jumped forward: what the book says of times is void."""
+        self._new_epoch(now, PolicyWire.parse(self.members[process].policy))
+        return Code.FOREIGN, []
+
+    def _new_epoch(self, now: int, policy: PolicyWire) -> None:
+        """Forget all bookings and seats; nothing is claimed until a reading shows what the fleet has placed."""
+        self.epoch = max(now, self.epoch + 1)
+        self.opened = now
+        self.policy = policy
+        self.members.clear()
+        self.reservations.reset()
+        self.line = Line()
+        self.tombstones.clear()
+        self.cooling = Cooling()
+        self.readings.reset(self._open_after())
+
+    def _open_after(self) -> int:
+        """Return the time that a new epoch's first reading must begin after: one beat tells all bookings again."""
+        return self.opened + BEAT_MS + self._agreed.lag

@@ -1,0 +1,144 @@
+"""The line: who waits, who is offered a slot, and which processes are passed over. No I/O, no clock.
+
+Seats are served by score: the ledger time of their arrival in microseconds, made unique, so that a seat that comes back
+with its waiting time finds its old place. An offer is a hint that its waiter must claim within `OFFER_MS`; one that
+lapses goes on to the next, and the process that let it lapse is passed over until it is heard, for a span that doubles.
+Whole milliseconds of ledger time.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from dataclasses import dataclass, field
+
+from admission.ledger.wire import OFFER_MS, PASS_MAX_MS
+
+SCORES_PER_MS = 1_000
+
+
+@dataclass(slots=True)
+class Member:
+    """A process that is heard: since when, its policy as text, and how it stands in the line."""
+
+    since: int
+    heard: int
+    policy: str
+    asked: int = -1
+    """When it last wanted to dial; -1 for never."""
+    barred: bool = False
+    """Its last reading failed for good (a wrong key): no duty while another asks."""
+    silent: bool = False
+    """It let an offer lapse and was not heard since."""
+    span: int = 0
+    """For how long it was passed over last."""
+    passed_until: int = 0
+
+    def may_be_offered(self, now: int) -> bool:
+        """Whether it is not passed over."""
+        return not self.silent and now >= self.passed_until
+
+
+@dataclass(slots=True)
+class Seat:
+    """A waiter's place in the line."""
+
+    process: str
+    lane: str
+    score: int
+
+
+@dataclass(slots=True)
+class Line:
+    """All seats of one account, in order, and the open offers."""
+
+    seats: dict[str, Seat] = field(default_factory=dict)
+    order: list[tuple[int, str]] = field(default_factory=list)
+    """Every seat by score."""
+    parked: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
+    """By process, its seats without an offer."""
+    offers: dict[str, int] = field(default_factory=dict)
+    """Seat to the end of its offer."""
+    last_score: int = 0
+
+    def __len__(self) -> int:
+        return len(self.seats)
+
+    def position(self, seat: str) -> int:
+        """Return how many are ahead of a seat."""
+        return bisect_left(self.order, (self.seats[seat].score, seat))
+
+    def join(self, seat: str, process: str, lane: str, now: int, waited: int) -> None:
+        """Take a seat at the end, or where `waited` milliseconds of waiting put it."""
+        score = (now - waited) * SCORES_PER_MS
+        if not waited:
+            score = self.last_score = max(self.last_score + 1, score)
+        self._enter(seat, process, lane, score)
+
+    def join_head(self, seat: str, process: str, lane: str, now: int) -> None:
+        """Take a seat before all others."""
+        score = now * SCORES_PER_MS
+        self._enter(seat, process, lane, min(score, self.order[0][0] - 1) if self.order else score)
+
+    def leave(self, seat: str) -> None:
+        """Give a seat up, with its offer."""
+        place = self.seats.pop(seat)
+        entry = (place.score, seat)
+        del self.order[bisect_left(self.order, entry)]
+        if self.offers.pop(seat, None) is None:
+            self._unpark(place.process, entry)
+
+    def head(self, members: dict[str, Member], now: int) -> str | None:
+        """Return the first seat without an offer whose process is not passed over."""
+        heads = [seats[0] for process, seats in self.parked.items() if members[process].may_be_offered(now)]
+        return min(heads)[1] if heads else None
+
+    def offer(self, seat: str, now: int) -> None:
+        """Offer a slot to a seat."""
+        place = self.seats[seat]
+        self._unpark(place.process, (place.score, seat))
+        self.offers[seat] = now + OFFER_MS
+
+    def take_back(self, seat: str) -> None:
+        """Withdraw an offer; the seat stays where it is."""
+        del self.offers[seat]
+        self._park(seat, self.seats[seat])
+
+    def lapse(self, members: dict[str, Member], now: int) -> None:
+        """Take back what was not claimed in time, and pass its processes over."""
+        lapsed = [seat for seat, until in self.offers.items() if until <= now]
+        for seat in lapsed:
+            self.take_back(seat)
+        for process in {self.seats[seat].process for seat in lapsed}:
+            member = members[process]
+            member.silent = True
+            member.span = min(PASS_MAX_MS, 2 * member.span or OFFER_MS)
+            member.passed_until = now + member.span
+
+    def forget_process(self, process: str) -> None:
+        """Drop every seat of a process."""
+        for seat in [seat for seat, place in self.seats.items() if place.process == process]:
+            self.leave(seat)
+
+    def next_at(self, members: dict[str, Member], now: int) -> int:
+        """Return when time alone lets the line move, or 0."""
+        times = list(self.offers.values())
+        times += [
+            members[process].passed_until
+            for process in self.parked
+            if not members[process].silent and members[process].passed_until > now
+        ]
+        return min(times, default=0)
+
+    def _enter(self, seat: str, process: str, lane: str, score: int) -> None:
+        place = self.seats[seat] = Seat(process, lane, score)
+        insort(self.order, (score, seat))
+        self._park(seat, place)
+
+    def _park(self, seat: str, place: Seat) -> None:
+        insort(self.parked.setdefault(place.process, []), (place.score, seat))
+
+    def _unpark(self, process: str, entry: tuple[int, str]) -> None:
+        seats = self.parked[process]
+        del seats[bisect_left(seats, entry)]
+        if not seats:
+            del self.parked[process]

@@ -1,0 +1,80 @@
+"""The ledger of one process: a book for every account in its memory."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from admission.clerk import Clerk
+from admission.clocks import Clock, SystemClock
+from admission.errors import ConfigurationError
+from admission.ledger.book import Book
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from admission.ledger.wire import Request, Who, Wire
+
+
+class MemoryLedger:
+    """A ledger without a server, for one process; its threads and event loops may share it, and so may many guards.
+
+    Args:
+        clock: For tests: a clock other than the machine's.
+    """
+
+    def __init__(self, *, clock: Clock | None = None) -> None:
+        self._pid = os.getpid()
+        self._clerk = Clerk(BookStore(clock or SystemClock()), clock or SystemClock())
+
+    def __repr__(self) -> str:
+        return "MemoryLedger()"
+
+    def clerk(self) -> Clerk:
+        """Return what drives the guards of this process.
+
+        Raises:
+            ConfigurationError: This is a forked child: each process would admit the full limit.
+        """
+        if self._pid != os.getpid():
+            raise ConfigurationError(
+                f"this MemoryLedger belongs to process {self._pid} and was used in process {os.getpid()}: each would admit "
+                "the full limit; take a RedisLedger, or make the guard after the fork in one process only"
+            )
+        return self._clerk
+
+
+class BookStore:
+    """Runs requests on books."""
+
+    lingers = False
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._books: dict[str, Book] = {}
+        self._offers: list[tuple[str, str]] = []
+
+    def exchange(self, batch: Sequence[tuple[str, Who, Request]]) -> list[Wire | Exception]:
+        """Run requests in order."""
+        return [self._run(*item) for item in batch]
+
+    def _run(self, account: str, who: Who, request: Request) -> Wire:
+        now = int(self._clock.now() * 1000)
+        book = self._books.get(account)
+        if book is None:
+            book = self._books[account] = Book(now, cold=False)
+        reply = book.execute(now, who, request)
+        self._offers += book.wakes
+        book.wakes.clear()
+        return reply
+
+    def offers(self) -> list[tuple[str, str]]:
+        """Return the offers made since the last call."""
+        offers, self._offers = self._offers, []
+        return offers
+
+    def listen(self, clerk: Clerk) -> None:
+        """Do nothing: every offer of this process comes up in its own exchanges."""
+
+    def disconnect(self) -> None:
+        """Do nothing: there are no connections."""

@@ -1,0 +1,366 @@
+"""What travels between a process and the ledger: one request type for every verb, and the shape of replies.
+
+Everything on the wire is a whole number of milliseconds, a small whole number, or a string; the field order of a
+request is the argument order of its verb, in `book.py` as in `lua/<verb>.lua`. A reply is a flat list: the head
+(`HEAD` entries, see `Head`), then what the verb adds. No I/O, no clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import ClassVar, NamedTuple
+
+Wire = list[int | str]
+"""A reply as it travels."""
+
+BEAT_MS = 1_000
+"""A process with waiters, holds or open blocks is heard at least this often."""
+OFFER_MS = 1_000
+"""An offer not claimed within this time goes on to the next in line."""
+PASS_MAX_MS = 8_000
+"""Longest span for which a process that let offers lapse is passed over."""
+COOL_MAX_MS = 30_000
+"""Longest cool-down without the provider's own `Retry-After`."""
+BACKOFF_MAX_MS = 5_000
+"""Longest pause between two failing readings without the provider's own `Retry-After`."""
+RETRY_MAX_MS = 300_000
+"""Upper bound of every `retry_after`, told or obeyed."""
+TOMBSTONE_MS = 600_000
+"""How long a withdrawn seat is remembered, so that an ask still on its way cannot revive it."""
+REMEMBER_MS = 3_600_000
+"""How long call ids are remembered."""
+
+
+class Code(IntEnum):
+    """The first entry of every reply."""
+
+    OK = 1
+    GRANTED = 2
+    IN_LINE = 3
+    SATURATED = 4
+    FULL = 5
+    PAUSED = 6
+    UNREAD = 7
+    UNKNOWN = 8
+    WITHDRAWN = 9
+    FOREIGN = 10
+    NOT_DUE = 11
+    OVERLAPPING = 12
+    TOO_OLD = 13
+    CACHED = 14
+    DISBELIEVED = 15
+    LATE = 16
+
+
+class Kind(IntEnum):
+    """How a reservation was booked."""
+
+    HOLD = 0
+    PLACE = 1
+    TRACK = 2
+    STARTED = 3
+
+
+class Outcome(IntEnum):
+    """What became of an attempt to read the provider."""
+
+    READ = 0
+    PASSING = 1
+    FINAL = 2
+    ABANDONED = 3
+
+
+class Head(NamedTuple):
+    """How every reply begins; times are ledger milliseconds.
+
+    Attributes:
+        code: The verdict.
+        now: Ledger time of the verb.
+        epoch: The ledger's epoch.
+        since: When the asking process was entered in the book; another value than before: it had lapsed.
+        waiting: Callers in the line.
+        due_at: When the next reading of the provider is due.
+        next_at: When time alone will free something for the line, or 0.
+    """
+
+    code: int
+    now: int
+    epoch: int
+    since: int
+    waiting: int
+    due_at: int
+    next_at: int
+
+
+HEAD = len(Head._fields)
+
+
+class Verdict(NamedTuple):
+    """What `ask`, `claim`, `refuse` and `withdraw` add to the head.
+
+    Attributes:
+        age: Milliseconds since the claim, when granted.
+        position: Callers ahead in the line.
+        limit: The provider's limit, -1 before the first reading.
+        in_use: Slots in use.
+        retry_after: Milliseconds after which another try is worthwhile.
+        usage_age: Milliseconds since the newest reading began, -1 before the first.
+        pause_reason: The operator's reason, when paused.
+        error: What the newest failing reading said.
+    """
+
+    age: int
+    position: int
+    limit: int
+    in_use: int
+    retry_after: int
+    usage_age: int
+    pause_reason: str
+    error: str
+
+
+NOTHING = Verdict(0, 0, -1, 0, 0, -1, "", "")
+"""The verdict where the ledger had none to give."""
+
+
+class PolicyWire(NamedTuple):
+    """The account-wide part of a policy, milliseconds; processes that differ get the stricter of each."""
+
+    refresh: int
+    staleness: int
+    lease: int
+    headroom: int
+    max_waiting: int
+    lag: int
+    duration: int
+
+    def text(self) -> str:
+        """Return it as one argument."""
+        return ",".join(map(str, self))
+
+    @classmethod
+    def parse(cls, text: str) -> PolicyWire:
+        """Read what `text` wrote."""
+        return cls(*map(int, text.split(",")))
+
+
+class Who(NamedTuple):
+    """What every request says first: the process, the epoch that it believes in, its policy as text."""
+
+    process: str
+    epoch: int
+    policy: str
+
+
+class Entry(NamedTuple):
+    """One reservation that a beat lists: to extend an open place block, or to book again what was forgotten.
+
+    Attributes:
+        rid: The reservation.
+        lane: Its lane.
+        kind: How it was booked, a `Kind`.
+        claimed: Milliseconds since its claim.
+        timeout: Its placement timeout.
+        lag: Its visibility lag.
+        placed: 1 when its holder said `placed`.
+        open: 1 while its block is open.
+        settle: Milliseconds until its settle time, negative when that is past.
+        left: Milliseconds until `max_call_duration` is over.
+        call_id: Its call, or empty.
+    """
+
+    rid: str
+    lane: str
+    kind: int
+    claimed: int
+    timeout: int
+    lag: int
+    placed: int
+    open: int
+    settle: int
+    left: int
+    call_id: str
+
+
+class Request:
+    """One message to the ledger."""
+
+    __slots__ = ()
+    verb: ClassVar[str]
+
+    def fields(self) -> Wire:
+        """Return the arguments in wire order."""
+        return [getattr(self, name) for name in self.__dataclass_fields__]  # type: ignore[attr-defined]  # all are dataclasses
+
+
+@dataclass(frozen=True, slots=True)
+class Ask(Request):
+    """Claim a slot at once, or (`join`) take a seat in the line, which had `waited` before."""
+
+    verb = "ask"
+    seat: str
+    rid: str
+    lane: str
+    kind: int
+    timeout: int
+    lag: int
+    duration: int
+    join: int
+    waited: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claim(Request):
+    """Claim the slot that was offered to a seat."""
+
+    verb = "claim"
+    seat: str
+    rid: str
+    lane: str
+    kind: int
+    timeout: int
+    lag: int
+    duration: int
+
+
+@dataclass(frozen=True, slots=True)
+class Placed(Request):
+    """The provider accepted the call `age` ago; `late`: past its deadline; `leaving`: the block is left too."""
+
+    verb = "placed"
+    rid: str
+    age: int
+    late: int
+    leaving: int
+    call_id: str
+    lane: str
+    kind: int
+    claimed: int
+    timeout: int
+    lag: int
+    left: int
+
+
+@dataclass(frozen=True, slots=True)
+class Leave(Request):
+    """The block was left `age` ago; `by_value`, or by an error before `placed`."""
+
+    verb = "leave"
+    rid: str
+    age: int
+    by_value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ended(Request):
+    """The call is surely over, or was surely never placed (then without a call id): out of the books."""
+
+    verb = "ended"
+    rid: str
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse(Request):
+    """The provider refused the call `age` ago: cancel, cool down, and (`seat` not empty) wait at the head."""
+
+    verb = "refuse"
+    rid: str
+    age: int
+    retry_after: int
+    seat: str
+    lane: str
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw(Request):
+    """The caller gave up: its seat, and a claim that it never learnt of, are gone for good."""
+
+    verb = "withdraw"
+    seat: str
+    rid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Beat(Request):
+    """Hear a process; it tells its newest word on pausing, and lists reservations to extend or book again."""
+
+    verb = "beat"
+    pause_at: int
+    pause_on: int
+    pause_reason: str
+    entries: tuple[Entry, ...]
+
+    def fields(self) -> Wire:
+        """Return the arguments in wire order, the entries flattened."""
+        flat: Wire = [self.pause_at, self.pause_on, self.pause_reason]
+        for entry in self.entries:
+            flat.extend(entry)
+        return flat
+
+
+@dataclass(frozen=True, slots=True)
+class Duty(Request):
+    """Ask to be the fleet's one reader; `force` also before a reading is due."""
+
+    verb = "duty"
+    timeout: int
+    force: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reading(Request):
+    """Write what became of the reading begun at `t0`; `stamp`: the provider's microseconds, or -1."""
+
+    verb = "reading"
+    t0: int
+    outcome: int
+    limit: int
+    count: int
+    stamp: int
+    retry_after: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskStatus(Request):
+    """Ask for the account's state."""
+
+    verb = "status"
+
+
+@dataclass(frozen=True, slots=True)
+class Pause(Request):
+    """Stop (`on` 1) or resume (`on` 0) all claims."""
+
+    verb = "pause"
+    on: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Started(Request):
+    """Book a call that the fleet did not place, accepted `age` ago."""
+
+    verb = "started"
+    rid: str
+    call_id: str
+    age: int
+    lag: int
+    duration: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnded(Request):
+    """A call is over, by its id."""
+
+    verb = "call_ended"
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Jumped(Request):
+    """The ledger's clock ran ahead of this process's own: begin a new epoch."""
+
+    verb = "jumped"
