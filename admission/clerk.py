@@ -1,0 +1,283 @@
+"""The one background thread of a ledger in this process: it drives the desks of all guards, of both colours.
+
+Callers only put messages into its inbox, which no signal, cancellation or finaliser can leave half done; requests of many
+callers that came in while a round trip was under way travel together in the next. It ends by itself when nothing is
+under way, and begins again with the next message.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import queue
+import threading
+import weakref
+from typing import TYPE_CHECKING, Protocol
+
+from admission.core.desk import Desk, Draft
+from admission.core.messages import Failed, Message, Shut
+from admission.drivers import ThreadBox
+from admission.errors import AdmissionError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from admission.clocks import Clock
+    from admission.ledger.wire import Request, Who, Wire
+
+logger = logging.getLogger("admission")
+
+IDLE = 5.0
+"""Real seconds without work after which the thread ends."""
+LINGER = 0.001
+"""Seconds that notes wait for a request to travel with, when nobody stands in line."""
+RETRY_FIRST, RETRY_MOST = 0.05, 0.5
+"""Seconds between two tries to reach the ledger; less than a beat, so that a new epoch hears everybody in time."""
+DRAIN = 2.0
+"""Seconds that closing waits for notes to be delivered."""
+
+
+class StoreDown(Exception):
+    """The ledger's store did not serve a batch; `cause` says why. Everything in it may or may not have been run."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+class Store(Protocol):
+    """What runs requests: books in memory, or Redis."""
+
+    lingers: bool
+    """Whether a round trip is worth waiting a moment for."""
+
+    def exchange(self, batch: Sequence[tuple[str, Who, Request]]) -> list[Wire | Exception]:
+        """Run requests of accounts in order; one reply each.
+
+        Raises:
+            StoreDown: The store cannot be reached.
+        """
+        ...
+
+    def offers(self) -> list[tuple[str, str]]:
+        """Return the offers that came up in this process since the last call: process and seat."""
+        ...
+
+    def listen(self, clerk: Clerk) -> None:
+        """Begin to bring offers of other processes to `clerk.offered`, if that is not under way already."""
+        ...
+
+    def disconnect(self) -> None:
+        """Give connections back; the next exchange makes new ones."""
+        ...
+
+
+class Clerk:
+    """Drives desks over one store.
+
+    Args:
+        store: What runs the requests.
+        clock: The process's clock.
+    """
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self.store = store
+        self.clock = clock
+        self._inbox: queue.SimpleQueue[tuple[Desk, Message] | tuple[str, list[str]] | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._starting = threading.RLock()
+        self._desks: weakref.WeakValueDictionary[str, Desk] = weakref.WeakValueDictionary()
+        self._active: dict[str, Desk] = {}
+        self._retry_at: float | None = None
+        self._retry_after = RETRY_FIRST
+        self._look_again = False
+        _CLERKS.add(self)
+
+    # Any thread
+
+    def post(self, desk: Desk, message: Message) -> None:
+        """Give a message to a desk. Safe in signal handlers and finalisers; never waits for the ledger."""
+        self._inbox.put((desk, message))
+        if self._thread is None:
+            self._start()
+
+    def offered(self, process: str, seats: list[str]) -> None:
+        """Slots are offered to seats of a process, as a wake-up message says."""
+        self._inbox.put((process, seats))
+
+    def listening(self) -> None:
+        """The wake-up connection is up (again): what it missed must be asked for."""
+        self._look_again = True
+        self._inbox.put(None)
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="admission-clerk", daemon=True)
+                self._thread.start()
+
+    def drain(self, desks: list[Desk], seconds: float = DRAIN) -> int:
+        """Deliver what is noted on these desks, for at most `seconds`; return how many notes are left."""
+        box = ThreadBox(self.clock)
+        for desk in desks:
+            self.post(desk, Shut(box))
+        until = self.clock.now() + seconds
+        for _ in desks:
+            if box.get(until) is None:
+                break
+        return sum(len(desk.outbox) for desk in desks)
+
+    def drain_all(self) -> None:
+        """Deliver what is noted, at the interpreter's exit."""
+        desks = [desk for desk in list(self._active.values()) if desk.outbox]
+        if self._thread is not None and (desks or not self._inbox.empty()):
+            left = self.drain(desks or list(self._active.values()))
+            if left:
+                logger.warning("admission: %d notes to the ledger could not be delivered before the exit", left)
+
+    # The thread
+
+    def _run(self) -> None:
+        while True:
+            try:
+                while self._turn():
+                    pass
+                self.store.disconnect()
+                # Posters start a new thread only when they see none: give up first, then look once more.
+                self._thread = None
+                if self._inbox.empty():
+                    return
+                with self._starting:
+                    if self._thread is not None:
+                        return
+                    self._thread = threading.current_thread()
+            except Exception as error:  # whatever it is, nobody may wait for ever
+                logger.exception("admission: the clerk failed; its callers are told")
+                self._fail_all(error)
+
+    def _turn(self) -> bool:
+        """Wait for work and do it; return whether any is under way."""
+        now = self.clock.now()
+        self._receive(self._wait(now))
+        if self.store.lingers and self._retry_at is None and self._only_notes():
+            self._receive(LINGER)
+        now = self.clock.now()
+        if self._look_again:
+            self._look_again = False
+            for desk in list(self._desks.values()):
+                desk.look_again(now)
+                self._active[desk.process] = desk
+        for desk in self._active.values():
+            desk.tick(now)
+        if self._retry_at is None or now >= self._retry_at:
+            self._exchange(now)
+        for process, desk in list(self._active.items()):
+            desk.check_closed()
+            if not desk.outbox and desk.wake_at() is None:
+                del self._active[process]
+        return bool(self._active) or not self._inbox.empty() or self._wait_idle()
+
+    def _wait(self, now: float) -> float | None:
+        """Return how long to wait for messages, real seconds; `None` where a virtual clock will ring."""
+        times = [time for desk in self._active.values() if (time := desk.wake_at()) is not None]
+        unsent = any(desk.outbox for desk in self._active.values())
+        if unsent:
+            times.append(now if self._retry_at is None else self._retry_at)
+        if not times:
+            return 0.0
+        return self.clock.arm(min(times), lambda: self._inbox.put(None))
+
+    def _wait_idle(self) -> bool:
+        """Nothing is under way: wait for something to come, and return whether it did."""
+        try:
+            self._take(self._inbox.get(timeout=IDLE))
+        except queue.Empty:
+            return False
+        return True
+
+    def _receive(self, timeout: float | None) -> None:
+        """Take the messages that are there; wait for the first one."""
+        try:
+            self._take(self._inbox.get(timeout=timeout) if timeout != 0.0 else self._inbox.get_nowait())
+            while True:
+                self._take(self._inbox.get_nowait())
+        except queue.Empty:
+            return
+
+    def _take(self, item: tuple[Desk, Message] | tuple[str, list[str]] | None) -> None:
+        if item is None:
+            return
+        first, second = item
+        if isinstance(first, Desk):
+            self._desks[first.process] = self._active[first.process] = first
+            first.handle(second, self.clock.now())  # type: ignore[arg-type]  # a desk comes with its message
+        else:
+            self._offer(first, second)  # type: ignore[arg-type]  # a process comes with its seats
+
+    def _offer(self, process: str, seats: list[str]) -> None:
+        desk = self._desks.get(process)
+        if desk is not None:
+            self._active[process] = desk
+            desk.offered(seats)
+
+    def _only_notes(self) -> bool:
+        """Whether all that is to be sent is notes that nobody waits for, and no line is served by them."""
+        drafts = [draft for desk in self._active.values() for draft in desk.outbox]
+        return (
+            bool(drafts)
+            and all(draft.note and draft.box is None and draft.want is None for draft in drafts)
+            and not any(desk.line or desk.closing for desk in self._active.values())
+        )
+
+    def _exchange(self, now: float) -> None:
+        """Send everything, take the replies."""
+        sent: list[tuple[Desk, Draft]] = []
+        batch: list[tuple[str, Who, Request]] = []
+        for desk in self._active.values():
+            for draft, who, request in desk.take(now):
+                sent.append((desk, draft))
+                batch.append((desk.account, who, request))
+        if not batch:
+            return
+        try:
+            replies = self.store.exchange(batch)
+        except StoreDown as down:
+            self._failed(sent, down.cause)
+            return
+        self._retry_at, self._retry_after = None, RETRY_FIRST
+        now = self.clock.now()
+        for (desk, draft), reply in zip(sent, replies, strict=True):
+            if isinstance(reply, Exception):
+                self._failed([(desk, draft)], reply)
+            else:
+                desk.replied(draft, reply, now)
+        for process, seat in self.store.offers():
+            self._offer(process, [seat])
+        if any(desk.wants_ear for desk in self._active.values()):
+            self.store.listen(self)
+
+    def _failed(self, sent: list[tuple[Desk, Draft]], error: Exception) -> None:
+        now = self.clock.now()
+        for desk in {id(desk): desk for desk, _ in sent}.values():
+            if desk.down is None:
+                desk.report("ledger_down", account=desk.account, error=str(error))
+            desk.failed([draft for owner, draft in sent if owner is desk], error, now)
+        self._retry_at = now + self._retry_after
+        self._retry_after = min(RETRY_MOST, 2 * self._retry_after)
+
+    def _fail_all(self, error: Exception) -> None:
+        failure = AdmissionError(f"admission failed inside: {type(error).__name__}: {error}")
+        for desk in list(self._active.values()):
+            boxes = [want.box for want in desk.wants.values()] + [d.box for d in desk.outbox if d.box is not None]
+            desk.outbox.clear()
+            for box in boxes:
+                box.put(Failed(failure))
+
+
+_CLERKS: weakref.WeakSet[Clerk] = weakref.WeakSet()
+
+
+@atexit.register
+def _drain_at_exit() -> None:
+    for clerk in list(_CLERKS):
+        clerk.drain_all()

@@ -1,0 +1,305 @@
+"""What plans, desks and callers say to each other. Values only.
+
+A caller posts messages to its desk and gets mail back in its box; times are seconds of the process's own clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from admission.ledger.wire import Code, Kind, Outcome, Verdict
+
+if TYPE_CHECKING:
+    from admission.values import Policy, Status, Usage
+
+
+class Box(Protocol):
+    """Where a caller's mail arrives; `put` may be called from any thread and never raises."""
+
+    def put(self, mail: Mail) -> None:
+        """Deliver."""
+        ...
+
+
+# What a caller wants and has
+
+
+@dataclass(slots=True)
+class Want:
+    """One caller's wish to start a call, and its seat.
+
+    Attributes:
+        seat: The seat's id; it outlives offers and tries.
+        rid: The id of the reservation that the next claim books.
+        since: When the caller began to wait.
+        deadline: When it gives up; `None` for never.
+        join: Whether it takes a seat in the line.
+    """
+
+    box: Box
+    seat: str
+    rid: str
+    lane: str
+    kind: Kind
+    policy: Policy
+    since: float
+    deadline: float | None
+    join: bool
+    asked: bool = False
+    """An ask was sent, so the ledger may know the seat."""
+    again: bool = False
+    """The ledger has forgotten the seat, which asks anew with its waiting time."""
+    gone: bool = False
+    """The caller has given up."""
+
+
+@dataclass(slots=True)
+class Booking:
+    """One reservation in its own process's books; enough to book it again when the ledger has lost it.
+
+    `deadline` moves along while a place block is open; the other times say when things happened or will be settled.
+    """
+
+    rid: str
+    lane: str
+    kind: Kind
+    policy: Policy
+    granted_at: float
+    deadline: float
+    settle_at: float
+    waited: float = 0.0
+    placed: bool = False
+    late: bool = False
+    open: bool = True
+    call_id: str = ""
+
+    @property
+    def until(self) -> float:
+        """When `max_call_duration` is over."""
+        return self.granted_at + self.policy.max_call_duration
+
+    @property
+    def may_still_dial(self) -> bool:
+        """Whether its open block places a call and has not said so yet."""
+        return self.open and not self.placed and self.kind is not Kind.HOLD
+
+
+# Messages to the desk
+
+
+@dataclass(frozen=True, slots=True)
+class AskFor:
+    """Ask for a slot, or for a seat again after the ledger forgot it."""
+
+    want: Want
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimOffer:
+    """Claim the slot that was offered."""
+
+    want: Want
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """The caller does not want any more. `answer`: it waits to hear how the account stood."""
+
+    want: Want
+    answer: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SayPlaced:
+    """The provider accepted the call at `at`; `leaving` its block at the same moment."""
+
+    rid: str
+    at: float
+    late: bool
+    call_id: str = ""
+    leaving: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SayLeft:
+    """A block was left at `at`."""
+
+    rid: str
+    at: float
+    by_value: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SayEnded:
+    """A call is surely over, or (`placed` false) was surely never placed."""
+
+    rid: str
+    placed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SayRefused:
+    """The provider refused the call at `at`; `again`: who waits for another try, at the head of the line."""
+
+    rid: str
+    at: float
+    retry_after: float | None
+    again: Want | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TellStarted:
+    """A call that the fleet did not place began at `at`."""
+
+    box: Box
+    rid: str
+    call_id: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class TellEnded:
+    """A call is over, by its id."""
+
+    box: Box
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class GetStatus:
+    """Ask for the account's state."""
+
+    box: Box
+
+
+@dataclass(frozen=True, slots=True)
+class SetPause:
+    """Pause or resume the account."""
+
+    box: Box
+    on: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class GetReading:
+    """Read the provider now, whether or not a reading is due."""
+
+    box: Box
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What became of the attempt to read the provider that began at ledger time `t0`."""
+
+    t0: int
+    outcome: Outcome
+    usage: Usage | None = None
+    error: Exception | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shut:
+    """Close: wake the waiters, deliver what was noted, tell the box when that is done."""
+
+    box: Box
+
+
+Message = (
+    AskFor
+    | ClaimOffer
+    | GiveUp
+    | SayPlaced
+    | SayLeft
+    | SayEnded
+    | SayRefused
+    | TellStarted
+    | TellEnded
+    | GetStatus
+    | SetPause
+    | GetReading
+    | Fetched
+    | Shut
+)
+
+
+# Mail to a caller
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The ledger's verdict on an ask, a claim or a withdrawal; granted, with the booking."""
+
+    code: Code
+    verdict: Verdict
+    booking: Booking | None = None
+    cause: Exception | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """A slot is offered: claim it within a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """The ledger forgot the seat: ask anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """A reading of the provider has come in, or an attempt has failed with `error`."""
+
+    error: Exception | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The caller cannot be served; `error` says why."""
+
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerDown:
+    """The ledger did not answer; the request is kept and tried again."""
+
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The account's state."""
+
+    status: Status
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What was asked for is done. `left`: notes that could not be delivered."""
+
+    left: int = 0
+
+
+Mail = Answer | Offered | Forgotten | News | Failed | LedgerDown | State | Done
+
+
+# Effects of a plan
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """Give a message to the desk and go on."""
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Wait for the next mail, at most until `until`; `None` waits for ever."""
+
+    until: float | None
+
+
+Effect = Post | Wait

@@ -1,0 +1,275 @@
+"""How one caller is admitted, and how it asks for other things: generators that yield effects and receive mail.
+
+A plan yields `Post(message)` or `Wait(until)` and is sent `(now, mail)`: the time of its process's clock, and the mail that
+came, or `None` when `until` passed first. A plan never yields in a `finally`: giving back is the shell's `GiveUp`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+
+from admission.core.messages import (
+    Answer,
+    AskFor,
+    Booking,
+    Box,
+    ClaimOffer,
+    Done,
+    Effect,
+    Failed,
+    Forgotten,
+    GetReading,
+    GetStatus,
+    GiveUp,
+    LedgerDown,
+    Mail,
+    Message,
+    News,
+    Offered,
+    Post,
+    SayEnded,
+    State,
+    Wait,
+    Want,
+)
+from admission.errors import (
+    AdmissionError,
+    LedgerUnavailable,
+    Paused,
+    QueueFull,
+    Saturated,
+    UsageError,
+    UsageUnavailable,
+)
+from admission.ledger.wire import NOTHING, Code
+from admission.values import Status
+
+Heard = tuple[float, Mail | None]
+Pauses = Callable[[float], float | None]
+"""Seconds waited so far to seconds until the next attempt; `None` gives up (tenacity's `wait` and `stop`)."""
+
+GRACE = 1.0
+"""Seconds beyond its deadline that a caller waits for the ledger's word on how the account stood."""
+POLL = 0.05
+"""Seconds between two looks for a reading that another process takes."""
+
+
+class _Mailbox:
+    """What came for one caller besides the answer that it waits for."""
+
+    __slots__ = ("cause", "forgotten", "news", "offered")
+
+    def __init__(self) -> None:
+        self.offered = False
+        self.forgotten = False
+        self.news = False
+        self.cause: Exception | None = None
+
+    def note(self, mail: Mail) -> None:
+        match mail:
+            case Offered():
+                self.offered = True
+            case Forgotten():
+                self.forgotten = True
+            case News():
+                self.news = True
+            case LedgerDown(error):
+                self.cause = error
+            case Failed(error):
+                raise error
+            case _:
+                pass
+
+
+def admit(
+    want: Want, pauses: Pauses, mint: Callable[[], str], source_timeout: float, *, asked: bool = False
+) -> Generator[Effect, Heard, Booking]:
+    """Wait in line until a slot is claimed, at most until `want.deadline`.
+
+    `asked`: the seat was already taken with another request. `source_timeout`: how long a caller that takes no seat waits
+    for a reading when there is none, in seconds.
+    """
+    box = _Mailbox()
+    while True:
+        if not want.join:
+            answer = yield from _admit_at_once(want, box, source_timeout)
+        elif asked:
+            answer, asked = None, False
+        else:
+            answer = yield from _request(AskFor(want), box, want.deadline)
+        if answer is None or answer.code is Code.IN_LINE:
+            answer = yield from _stand_in_line(want, box, pauses)
+        if answer.booking is None:
+            if answer.code is Code.UNKNOWN:
+                continue
+            now, _ = yield Post(GiveUp(want))
+            raise refusal(answer, want, now)
+        booking = answer.booking
+        now, _ = yield Wait(0)
+        if now <= booking.deadline:
+            booking.waited = max(0.0, now - want.since)
+            return booking
+        yield Post(SayEnded(booking.rid, placed=False))
+        want.rid = mint()
+        want.again = True
+
+
+def _request(message: Message, box: _Mailbox, until: float | None) -> Generator[Effect, Heard, Answer]:
+    """Post a request about a seat and wait for its answer."""
+    now, mail = yield Post(message)
+    patience = None if until is None else max(until, now + GRACE)
+    while True:
+        now, mail = yield Wait(patience)
+        if isinstance(mail, Answer):
+            return mail
+        if mail is not None:
+            box.note(mail)
+        if until is not None and now >= until and (mail is None or isinstance(mail, LedgerDown)):
+            raise ledger_unavailable(box.cause)
+
+
+def _admit_at_once(want: Want, box: _Mailbox, source_timeout: float) -> Generator[Effect, Heard, Answer]:
+    """Claim without a seat; where there is no usable reading, wait for one."""
+    until: float | None = None
+    while True:
+        box.news = False
+        answer = yield from _request(AskFor(want), box, want.deadline)
+        now, mail = yield Wait(0)
+        until = now + source_timeout if until is None else until
+        if answer.code is not Code.UNREAD or now >= until:
+            return answer
+        if mail is None:
+            now, mail = yield Wait(min(until, now + POLL))
+        if mail is not None:
+            box.note(mail)
+
+
+def _stand_in_line(want: Want, box: _Mailbox, pauses: Pauses) -> Generator[Effect, Heard, Answer]:
+    """Attempt when tenacity's `wait` says and whenever mail comes, until claimed, forgotten, or out of time."""
+    now, mail = yield Wait(0)
+    while True:
+        if mail is not None:
+            box.note(mail)
+        if box.forgotten:
+            box.forgotten = box.offered = False
+            return Answer(Code.UNKNOWN, NOTHING)
+        if box.offered:
+            box.offered = False
+            answer = yield from _request(ClaimOffer(want), box, want.deadline)
+            if answer.booking is not None or answer.code is Code.UNKNOWN:
+                return answer
+            now, mail = yield Wait(0)
+            continue
+        pause = pauses(now - want.since)
+        over = pause is None or (want.deadline is not None and now >= want.deadline)
+        if over:
+            return (yield from _request(GiveUp(want, answer=True), box, now))
+        until = now + (pause or 0.0)
+        now, mail = yield Wait(until if want.deadline is None else min(until, want.deadline))
+
+
+def refusal(answer: Answer, want: Want, now: float) -> AdmissionError:
+    """Return the error for a caller that was not admitted."""
+    verdict = answer.verdict
+    retry_after = verdict.retry_after / 1000
+    if answer.code is Code.UNREAD:
+        cause = answer.cause or (UsageError(verdict.error) if verdict.error else None)
+        why = cause or "none has come in yet, or the account was opened a moment ago and must be read first"
+        return UsageUnavailable(
+            f"no reading of the provider is young enough to admit on: {why}; try again in {retry_after:g} s",
+            cause=cause,
+            retry_after=retry_after,
+        )
+    limit = verdict.limit if verdict.limit >= 0 else None
+    kinds = {Code.PAUSED: Paused, Code.FULL: QueueFull}
+    texts = {
+        Code.PAUSED: f"the account is paused ({verdict.pause_reason}); resume it to go on",
+        Code.FULL: f"the line is full with {verdict.position} callers; try again in {retry_after:g} s",
+    }
+    text = texts.get(
+        answer.code,
+        f"no slot was free: {verdict.in_use} of {limit} in use, {verdict.position} ahead; try again in {retry_after:g} s",
+    )
+    error = kinds.get(answer.code, Saturated)(
+        text,
+        limit=limit,
+        in_use=verdict.in_use,
+        waited=max(0.0, now - want.since),
+        position=verdict.position,
+        retry_after=retry_after,
+    )
+    if isinstance(error, Paused):
+        error.reason = verdict.pause_reason
+    return error
+
+
+def ledger_unavailable(cause: Exception | None) -> LedgerUnavailable:
+    """Return the error for a caller whose ledger did not answer in time."""
+    why = f": {cause}" if cause else " in time"
+    return LedgerUnavailable(f"the ledger did not answer{why}; nothing was admitted", cause=cause)
+
+
+def ask(message: Message, patience: float) -> Generator[Effect, Heard, Status | None]:
+    """Ask the desk for something; return the status where that is the answer.
+
+    Raises `LedgerUnavailable` when the ledger cannot be reached, or not within `patience` seconds.
+    """
+    now, _ = yield Post(message)
+    until = now + patience
+    while True:
+        now, mail = yield Wait(until)
+        match mail:
+            case State(status):
+                return status
+            case Done():
+                return None
+            case Failed(error):
+                raise error
+            case LedgerDown(error):
+                raise ledger_unavailable(error)
+            case None:
+                raise ledger_unavailable(None)
+            case _:
+                continue
+
+
+def tell(message: Message, patience: float) -> Generator[Effect, Heard, bool]:
+    """Note something, and wait until it is delivered, at most `patience` seconds; return whether it was."""
+    now, _ = yield Post(message)
+    until = now + patience
+    while True:
+        now, mail = yield Wait(until)
+        if mail is None:
+            return False
+        if isinstance(mail, Done):
+            return mail.left == 0
+        if isinstance(mail, Failed):
+            raise mail.error
+
+
+def refresh(box: Box, patience: float) -> Generator[Effect, Heard, Status]:
+    """Have the provider read, and return the account's state after it."""
+    now, _ = yield Post(GetReading(box))
+    began = now
+    until = now + patience
+    while True:
+        now, mail = yield Wait(until)
+        match mail:
+            case News(error) if error is not None:
+                raise UsageUnavailable(f"the provider could not be read: {error}", cause=error)
+            case News():
+                status = yield from ask(GetStatus(box), patience)
+                now, _ = yield Wait(0)
+                if status is not None and status.usage_age is not None and now - status.usage_age >= began - POLL:
+                    return status
+                # Another process was reading already; what it found may be older than this request.
+                yield Wait(now + POLL)
+                yield Post(GetReading(box))
+            case Failed(error):
+                raise error
+            case LedgerDown(error):
+                raise ledger_unavailable(error)
+            case None:
+                raise UsageUnavailable("the provider was not read in time")
+            case _:
+                continue

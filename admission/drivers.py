@@ -1,0 +1,128 @@
+"""The two drivers of plans, and the box of each colour. All waiting of callers happens here."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+from collections import deque
+from typing import TYPE_CHECKING, TypeVar
+
+from admission.core.messages import Post
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from admission.clocks import Clock
+    from admission.core.messages import Effect, Mail, Message
+    from admission.core.plans import Heard
+
+T = TypeVar("T")
+
+
+class ThreadBox:
+    """Mail for a thread."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._mail: queue.SimpleQueue[Mail | None] = queue.SimpleQueue()
+
+    def put(self, mail: Mail | None) -> None:
+        """Deliver, from any thread or signal handler."""
+        self._mail.put(mail)
+
+    def get(self, until: float | None) -> Mail | None:
+        """Return the next mail, or `None` when `until` passes first."""
+        while True:
+            try:
+                if until is None:
+                    timeout = None
+                elif until <= self._clock.now():
+                    timeout = 0.0
+                else:
+                    timeout = self._clock.arm(until, lambda: self.put(None))
+                mail = self._mail.get(timeout=timeout) if timeout != 0.0 else self._mail.get_nowait()
+            except queue.Empty:
+                return None
+            if mail is not None or (until is not None and self._clock.now() >= until):
+                return mail
+
+
+class LoopBox:
+    """Mail for a task. Safe against a loop that is closed by the time the mail comes."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._mail: deque[Mail] = deque()
+        self._bell: asyncio.Future[None] | None = None
+
+    def put(self, mail: Mail) -> None:
+        """Deliver, from any thread."""
+        self._mail.append(mail)
+        # A loop that is closed has no caller left to wake.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._ring)
+
+    def _ring(self) -> None:
+        if self._bell is not None and not self._bell.done():
+            self._bell.set_result(None)
+
+    def _ring_soon(self) -> None:
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._ring)
+
+    async def get(self, until: float | None) -> Mail | None:
+        """Return the next mail, or `None` when `until` passes first."""
+        while not self._mail:
+            if until is not None and until <= self._clock.now():
+                return None
+            self._bell = self._loop.create_future()
+            timer = None
+            if until is not None:
+                timeout = self._clock.arm(until, self._ring_soon)
+                if timeout is not None:
+                    timer = self._loop.call_later(timeout, self._ring)
+            try:
+                await self._bell
+            finally:
+                self._bell = None
+                if timer is not None:
+                    timer.cancel()
+        return self._mail.popleft()
+
+
+def run(plan: Generator[Effect, Heard, T], box: ThreadBox, post: Callable[[Message], None], clock: Clock) -> T:
+    """Drive a plan in this thread and return its result; whatever interrupts it closes it."""
+    try:
+        effect = next(plan)
+        while True:
+            mail = None
+            if isinstance(effect, Post):
+                post(effect.message)
+            else:
+                mail = box.get(effect.until)
+            effect = plan.send((clock.now(), mail))
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+    finally:
+        plan.close()
+
+
+async def arun(plan: Generator[Effect, Heard, T], box: LoopBox, post: Callable[[Message], None], clock: Clock) -> T:
+    """Drive a plan in this task and return its result; whatever interrupts it closes it."""
+    try:
+        effect = next(plan)
+        while True:
+            mail = None
+            if isinstance(effect, Post):
+                post(effect.message)
+            else:
+                mail = await box.get(effect.until)
+            effect = plan.send((clock.now(), mail))
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+    finally:
+        plan.close()

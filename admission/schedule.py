@@ -1,0 +1,51 @@
+"""The one file that knows tenacity: its `wait` says when a waiter attempts, its `stop` when it gives up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tenacity import Future, RetryCallState, Retrying
+from tenacity.stop import stop_never
+from tenacity.wait import wait_random_exponential
+
+from admission.errors import Saturated
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Wait = Callable[[RetryCallState], float]
+    Stop = Callable[[RetryCallState], bool]
+
+DEFAULT_WAIT = wait_random_exponential(multiplier=0.1, max=2)
+
+
+class Schedule:
+    """One caller's attempts, as tenacity's own `wait` and `stop` objects plan them.
+
+    Args:
+        wait: Any tenacity wait, or a callable that takes a `RetryCallState` and returns seconds. `None`: jittered
+            exponential back-off from 0.1 to 2 s.
+        stop: Any tenacity stop, or a callable that takes a `RetryCallState`. `None`: never.
+    """
+
+    def __init__(self, wait: Wait | None = None, stop: Stop | None = None) -> None:
+        self._retrying = Retrying(wait=wait or DEFAULT_WAIT, stop=stop or stop_never)
+        self._state = RetryCallState(self._retrying, None, (), {})
+
+    def __call__(self, elapsed: float) -> float | None:
+        """An attempt failed `elapsed` seconds after the start: return seconds to the next one, `None` to give up."""
+        state: Any = self._state
+        outcome = Future(state.attempt_number)
+        outcome.set_exception(_STILL_WAITING)
+        state.outcome = outcome
+        state.outcome_timestamp = state.start_time + elapsed
+        state.upcoming_sleep = max(0.0, float(self._retrying.wait(state)))
+        if self._retrying.stop(state):
+            return None
+        pause: float = state.upcoming_sleep
+        state.idle_for += pause
+        state.prepare_for_next_attempt()
+        return pause
+
+
+_STILL_WAITING = Saturated("no slot yet", limit=None, in_use=0, waited=0.0, position=0, retry_after=0.0)
