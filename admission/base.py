@@ -1,0 +1,365 @@
+"""What both colours of the guard share: settings, the desk, what a caller wants, and what a decorator refuses."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import logging
+import os
+import secrets
+from typing import TYPE_CHECKING, Any, Protocol
+
+from admission.clerk import DRAIN, Clerk
+from admission.core.desk import Desk
+from admission.core.exits import RefusedCall
+from admission.core.messages import Fetched, Message, Want
+from admission.errors import CallRejected, ConfigurationError, UsageError
+from admission.ledger.memory import MemoryLedger
+from admission.ledger.wire import Kind, Outcome
+from admission.reservation import clean_call_id, encloses
+from admission.schedule import Schedule
+from admission.sources.protocol import Source
+from admission.values import Lane, Policy, Usage, check_name, check_timeout
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from admission.core.messages import Box
+    from admission.reservation import Reservation
+    from admission.schedule import Stop, Wait
+
+logger = logging.getLogger("admission")
+
+UNSET: Any = type("Unset", (), {"__repr__": lambda _: "the policy's"})()
+"""An argument that was not given: the policy's value counts."""
+
+TEXTS = {
+    "late_placement": "reservation %(reservation)s was placed %(seconds)s s after its deadline; raise placement_timeout",
+    "refused_by_provider": "the provider refused reservation %(reservation)s (retry after: %(retry_after)s s)",
+    "reading_failed": "the provider could not be read: %(error)s",
+    "reading_final": "the provider refuses this process's readings: %(error)s",
+    "reading_overlapping": "a reading was dropped: it overlaps the newest one",
+    "reading_too_old": "a reading was dropped: it took longer than max_staleness",
+    "reading_cached": "a reading was dropped: the provider repeated an old answer",
+    "reading_disbelieved": "the provider counts fewer calls than are held: it miscounts, or visibility_lag is too low",
+    "policies_differ": "policies of this account differ; the stricter of each counts: %(agreed)s (own: %(own)s)",
+    "lapsed": "%(reservations)s reservations lapsed: their processes were not heard, or max_call_duration was over",
+    "lapsed_process": "the ledger of %(account)s had given this process up; everything is told again",
+    "new_epoch": "the ledger of %(account)s lost its data or began anew (epoch %(epoch)s); everything is told again",
+    "clock_jumped": "the clock of the ledger of %(account)s jumped forward by %(seconds)s s",
+    "ledger_down": "the ledger of %(account)s does not answer: %(error)s; notes are kept until it does",
+    "note_lost": "more than %(kept)s notes are kept for the ledger: the oldest was dropped",
+}
+"""The log records, by event name; each has `event` and its facts as `extra`."""
+
+
+def log_event(event: str, /, **facts: object) -> None:
+    """Write one event of a desk to the logger `admission`."""
+    level = (
+        logging.INFO if event in {"refused_by_provider", "reading_cached", "reading_overlapping"} else logging.WARNING
+    )
+    extra = {"event": event, **{f"admission_{name}": value for name, value in facts.items()}}
+    logger.log(level, TEXTS[event], facts, extra=extra)
+
+
+class Ledger(Protocol):
+    """Where a guard books: `MemoryLedger` or `RedisLedger`."""
+
+    def clerk(self) -> Clerk:
+        """Return what drives this ledger's guards in the running process."""
+        ...
+
+
+class GuardBase:
+    """The settings and the desk of a guard. Constructing one does no I/O and needs no event loop.
+
+    Args:
+        source: Where readings come from: a `PureTalk`, or any object with `fetch()` and `afetch()`.
+        ledger: The shared book; `None` is a new `MemoryLedger`, for one process.
+        account: The account's name in the ledger; defaults to the source's own (`PureTalk`: a hash of base URL and
+            key). Custom sources without an `account` attribute must be given one.
+        policy: How the guard decides.
+        lanes: The classes of traffic; there is always `default`.
+        wait: A tenacity `wait`: when a waiter attempts. `None`: jittered, exponential from 0.1 to 2 s.
+        stop: A tenacity `stop`: when a waiter gives up. `None`: only at its timeout.
+
+    Raises:
+        ConfigurationError: A setting cannot work; the text says which, and the mend.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        ledger: Ledger | None = None,
+        *,
+        account: str | None = None,
+        policy: Policy | None = None,
+        lanes: Iterable[Lane] = (),
+        wait: Wait | None = None,
+        stop: Stop | None = None,
+    ) -> None:
+        for name in ("fetch", "afetch"):
+            if not callable(getattr(source, name, None)):
+                raise ConfigurationError(
+                    f"source={type(source).__name__} has no {name}(): see admission.sources.Source"
+                )
+        account = account if account is not None else getattr(source, "account", None)
+        if account is None:
+            raise ConfigurationError("give account=...: only PureTalk can name its own")
+        self.account = check_name("account", account)
+        self.policy = policy if policy is not None else Policy()
+        if not isinstance(self.policy, Policy):
+            raise ConfigurationError(f"policy={policy!r}: give a Policy")
+        if self.policy.starts_per_second is not None:
+            raise ConfigurationError("starts_per_second: this version does not pace starts yet; leave it None")
+        self._lanes = {"default": Lane("default")} | {lane.name: lane for lane in lanes}
+        if set(self._lanes) != {"default"}:
+            raise ConfigurationError("lanes: this version serves the lane 'default' alone")
+        self._source = source
+        self._own_ledger = ledger is None
+        self._ledger: Ledger = MemoryLedger() if ledger is None else ledger
+        if not callable(getattr(self._ledger, "clerk", None)):
+            raise ConfigurationError(f"ledger={ledger!r}: give a MemoryLedger or a RedisLedger")
+        self._wait = wait
+        self._stop = stop
+        self._timeout = float(getattr(source, "timeout", 5.0))
+        self._desk: Desk | None = None
+        self._clerk: Clerk | None = None
+        self._pid = 0
+        self._ids = itertools.count()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} account={self.account} source={self._source!r} ledger={self._ledger!r}>"
+
+    @classmethod
+    def _env_settings(cls, settings: dict[str, Any], environ: dict[str, str]) -> dict[str, Any]:
+        """Fill what `settings` leaves open from the environment."""
+        from admission.sources.puretalk import PureTalk  # noqa: PLC0415 - only here is a source made for the caller
+
+        if "source" not in settings:
+            key = environ.get("PURETALK_API_KEY", "")
+            if not key:
+                raise ConfigurationError("PURETALK_API_KEY is not set: give it the account's API key")
+            base_url = environ.get("PURETALK_BASE_URL")
+            settings["source"] = PureTalk(key) if not base_url else PureTalk(key, base_url=base_url)
+        if "ledger" not in settings:
+            url = environ.get("ADMISSION_REDIS_URL", "")
+            if url:
+                from admission.ledger.redis import RedisLedger  # noqa: PLC0415 - same
+
+                settings["ledger"] = RedisLedger(url)
+            elif environ.get("ADMISSION_LEDGER") != "memory":
+                raise ConfigurationError(
+                    "ADMISSION_REDIS_URL is not set: give it the Redis that the fleet shares, or set "
+                    "ADMISSION_LEDGER=memory for a single process"
+                )
+        if "account" not in settings and environ.get("ADMISSION_ACCOUNT"):
+            settings["account"] = environ["ADMISSION_ACCOUNT"]
+        return settings
+
+    # The desk of the running process
+
+    def _my_desk(self) -> Desk:
+        """Return this process's desk; a forked child gets a new one, under a new name, that inherited nothing."""
+        if self._desk is None or self._pid != os.getpid():
+            self._clerk = self._ledger.clerk()
+            self._desk = Desk(
+                self.account,
+                f"{process_token()}.{secrets.token_hex(3)}",
+                self.policy,
+                source_timeout=self._timeout,
+                fetch=self._begin_reading,
+                report=log_event,
+            )
+            self._pid = os.getpid()
+        return self._desk
+
+    def _post(self, message: Message) -> None:
+        desk = self._my_desk()
+        assert self._clerk is not None  # noqa: S101 - made with the desk
+        self._clerk.post(desk, message)
+
+    @property
+    def _clock(self) -> Any:
+        self._my_desk()
+        assert self._clerk is not None  # noqa: S101 - made with the desk
+        return self._clerk.clock
+
+    def _begin_reading(self, t0: int) -> None:
+        raise NotImplementedError
+
+    def _mint(self) -> str:
+        return f"{self._my_desk().process}.{next(self._ids):x}"
+
+    def _want(self, box: Box, lane: str, kind: Kind, timeout: Any) -> Want:
+        """Return what one caller wants, its deadline counted from now."""
+        if lane not in self._lanes:
+            raise ConfigurationError(f"lane {lane!r} is not declared; known are: {', '.join(sorted(self._lanes))}")
+        timeout = self.policy.timeout if timeout is UNSET else timeout
+        if timeout is None and encloses(self.account):
+            raise ConfigurationError(
+                f"a block of account {self.account} encloses this one, which could wait for it for ever: give a timeout"
+            )
+        now = self._clock.now()
+        seat = self._mint()
+        deadline = None if timeout is None else now + timeout
+        return Want(box, seat, seat, lane, kind, self.policy, now, deadline, join=timeout != 0)
+
+    def _again(self, want: Want) -> Want:
+        """Return the want of another run after a refusal: a new seat, with the old deadline."""
+        seat = self._mint()
+        again = Want(
+            want.box, seat, seat, want.lane, want.kind, want.policy, want.since, want.deadline, join=True, again=True
+        )
+        again.asked = True
+        return again
+
+    def _log_undelivered(self) -> None:
+        desk = self._my_desk()
+        logger.warning(
+            "admission: closed with %d notes that the ledger of %s did not take", len(desk.outbox), self.account
+        )
+
+    def _schedule(self) -> Schedule:
+        return Schedule(self._wait, self._stop)
+
+    def _rejected(self, own: Callable[[BaseException], bool] | None) -> Callable[[BaseException], CallRejected | None]:
+        """Return how an error of placing code is judged: by the source's own rule, or the caller's."""
+        builtin = getattr(self._source, "rejected", None)
+
+        def rejected(error: BaseException) -> CallRejected | None:
+            try:
+                if own is not None and own(error):
+                    return CallRejected(getattr(error, "retry_after", None))
+                verdict = builtin(error) if callable(builtin) else None
+            except Exception:
+                logger.exception("admission: rejected() failed; the error counts as unknown")
+                return None
+            return verdict if isinstance(verdict, CallRejected) else None
+
+        return rejected
+
+    @property
+    def _patience(self) -> float:
+        """How long a request that nobody can time out otherwise waits for the ledger, in seconds."""
+        return DRAIN + 3.0
+
+
+class BlockBase:
+    """What a `hold()` or `place()` returns, in either colour: an immutable recipe.
+
+    As a decorator it books anew for each call; as a context manager each instance is entered once.
+    """
+
+    def __init__(
+        self,
+        guard: Any,
+        kind: Kind,
+        *,
+        lane: str,
+        timeout: Any,
+        rejected: Callable[[BaseException], bool] | None = None,
+        call_id: Callable[[Any], object] | None = None,
+        retry: bool = True,
+    ) -> None:
+        if timeout is not UNSET:
+            check_timeout(timeout)
+        if lane not in guard._lanes:
+            known = ", ".join(sorted(guard._lanes))
+            raise ConfigurationError(f"lane {lane!r} is not declared; known are: {known}")
+        self._guard = guard
+        self._kind = kind
+        self._lane = lane
+        self._timeout = timeout
+        self._own_rejected = rejected
+        self._rejected = guard._rejected(rejected)
+        self._call_id = call_id
+        self._retry = retry
+        self._entered = False
+
+    def __repr__(self) -> str:
+        return f"<{self._kind.name.lower()} of account={self._guard.account} lane={self._lane} timeout={self._timeout}>"
+
+    def _enter_once(self) -> None:
+        if self._entered:
+            raise RuntimeError(
+                "this block was entered already: make a new one, guard.hold() or guard.place(), for every with"
+            )
+        self._entered = True
+
+    def _bind_call_id(self, reservation: Reservation, answer: object) -> None:
+        """Tell the id of a call that a decorated function has placed; never lose a placed call to a wrong `call_id`."""
+        if self._call_id is None:
+            return
+        try:
+            reservation.placed(clean_call_id(self._call_id(answer)))
+        except Exception:
+            logger.exception("admission: call_id() failed for %r; the call is booked without its id", reservation)
+
+    def _may_retry(self, want: Want, way: object, now: float) -> bool:
+        """Whether a refused run of a decorated function goes back to the head of the line."""
+        in_time = want.join and (want.deadline is None or now < want.deadline)
+        return self._retry and in_time and isinstance(way, RefusedCall)
+
+
+def check_function(fn: Any, *, coroutine: bool, made_by: str) -> None:
+    """Refuse what a guard's decorator cannot wrap, and say the mend.
+
+    Raises:
+        ConfigurationError: `fn` is of the wrong colour, or no plain function.
+    """
+    here = f"@guard.{made_by}()"
+    if isinstance(fn, (staticmethod, classmethod)):
+        raise ConfigurationError(f"put {here} below @{type(fn).__name__}, next to the function")
+    if inspect.isclass(fn):
+        raise ConfigurationError(f"{here} is for functions; decorate the method of {fn.__name__} that places the call")
+    if hasattr(fn, "apply_async") and hasattr(fn, "delay"):
+        raise ConfigurationError(f"put {here} below @app.task, so that the task's body is guarded and not its sending")
+    if not callable(fn):
+        raise ConfigurationError(f"{here} is for functions, not for {type(fn).__name__}")
+    if inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn):
+        raise ConfigurationError(f"{here} cannot tell when a generator's call is over; use a with block inside it")
+    is_coroutine = inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(fn, "__call__", None))  # noqa: B004
+    if coroutine and not is_coroutine:
+        raise ConfigurationError("an AsyncGuard decorates coroutine functions; for a plain function take a Guard")
+    if not coroutine and is_coroutine:
+        raise ConfigurationError("a Guard decorates plain functions; for a coroutine function take an AsyncGuard")
+
+
+def check_kind(*, track: bool, call_id: object, positional: tuple[object, ...], made_by: str) -> Kind:
+    """Return the kind of a `hold` or `place`, refusing misuse.
+
+    Raises:
+        ConfigurationError: The decorator lacks its parentheses, or arguments contradict each other.
+    """
+    if positional:
+        raise ConfigurationError(f"write @guard.{made_by}() with parentheses; its arguments go by keyword")
+    if call_id is not None and not callable(call_id):
+        raise ConfigurationError("call_id takes the function's answer and returns the id: give a callable")
+    if made_by == "hold":
+        return Kind.HOLD
+    return Kind.TRACK if track else Kind.PLACE
+
+
+def outcome_of(t0: int, answer: object) -> Fetched:
+    """Return what an attempt to read the provider came to: the one place where a source's errors are mapped."""
+    if isinstance(answer, Usage):
+        return Fetched(t0, Outcome.READ, usage=answer)
+    if isinstance(answer, ConfigurationError):
+        return Fetched(t0, Outcome.FINAL, error=answer)
+    if isinstance(answer, UsageError):
+        return Fetched(t0, Outcome.PASSING, error=answer)
+    if isinstance(answer, Exception):
+        return Fetched(t0, Outcome.PASSING, error=UsageError(f"the source raised {type(answer).__name__}: {answer}"))
+    return Fetched(t0, Outcome.PASSING, error=UsageError(f"the source returned {type(answer).__name__}, not Usage"))
+
+
+_TOKEN: tuple[int, str] = (0, "")
+
+
+def process_token() -> str:
+    """Return this process's own random name; a forked child has another."""
+    global _TOKEN  # noqa: PLW0603 - one name a process
+    if _TOKEN[0] != os.getpid():
+        _TOKEN = (os.getpid(), secrets.token_hex(6))
+    return _TOKEN[1]

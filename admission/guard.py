@@ -1,0 +1,273 @@
+"""The guard for threads and plain functions."""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from admission.base import UNSET, BlockBase, GuardBase, check_function, check_kind, outcome_of
+from admission.clerk import DRAIN
+from admission.core import plans
+from admission.core.exits import ByValue, judge
+from admission.core.messages import (
+    Fetched,
+    GetStatus,
+    GiveUp,
+    SetPause,
+    Shut,
+    TellEnded,
+    TellStarted,
+    Want,
+)
+from admission.drivers import ThreadBox, run
+from admission.errors import ConfigurationError, Refused, Unavailable
+from admission.ledger.wire import Kind, Outcome
+from admission.reservation import Reservation, clean_call_id, enter, leave
+
+if TYPE_CHECKING:
+    import contextvars
+    from collections.abc import Callable, Generator
+    from types import TracebackType
+
+    from admission.core.messages import Effect
+    from admission.values import Status
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Guard(GuardBase):
+    __doc__ = f"""Admits calls of threads and plain functions.
+
+    {(GuardBase.__doc__ or "").partition("Args:")[1]}{(GuardBase.__doc__ or "").partition("Args:")[2]}"""
+
+    @classmethod
+    def from_env(cls, **settings: Any) -> Guard:
+        """Make a guard from the environment; keywords, those of the constructor, override it.
+
+        Reads `PURETALK_API_KEY`, `PURETALK_BASE_URL`, `ADMISSION_REDIS_URL` (or `ADMISSION_LEDGER=memory`) and
+        `ADMISSION_ACCOUNT`.
+
+        Raises:
+            ConfigurationError: Something is missing; the text names the variable.
+        """
+        return cls(**cls._env_settings(settings, dict(os.environ)))
+
+    def hold(self, *positional: object, lane: str = "default", timeout: float | None = UNSET) -> Block:
+        """Return a block that lives as long as its call: `with guard.hold() as reservation:`, or a decorator.
+
+        Args:
+            lane: The class of traffic.
+            timeout: Seconds to wait for a slot: `None` for ever, 0 not at all; not given, the policy's.
+        """
+        kind = check_kind(track=False, call_id=None, positional=positional, made_by="hold")
+        return Block(self, kind, lane=lane, timeout=timeout)
+
+    def place(
+        self,
+        *positional: object,
+        lane: str = "default",
+        timeout: float | None = UNSET,
+        track: bool = False,
+        call_id: Callable[[Any], object] | None = None,
+        rejected: Callable[[BaseException], bool] | None = None,
+        retry: bool = True,
+    ) -> Block:
+        """Return a block, or a decorator, that places one call and is left; the call outlives it.
+
+        Args:
+            lane: The class of traffic.
+            timeout: Seconds to wait for a slot: `None` for ever, 0 not at all; not given, the policy's.
+            track: Keep the booking by its call id until `call_ended`.
+            call_id: Takes a decorated function's answer, returns the call's id.
+            rejected: Takes an error of the block; true says that the provider refused the call for concurrency, so that
+                it was surely not placed.
+            retry: Whether a decorated function whose call was refused runs again when there is room.
+        """
+        kind = check_kind(track=track, call_id=call_id, positional=positional, made_by="place")
+        return Block(self, kind, lane=lane, timeout=timeout, rejected=rejected, call_id=call_id, retry=retry)
+
+    def acquire(self, *, lane: str = "default", timeout: float | None = UNSET) -> Reservation:
+        """Claim a slot as a hold for code that has no block; `release()` it.
+
+        Args:
+            lane: The class of traffic.
+            timeout: Seconds to wait for a slot: `None` for ever, 0 not at all; not given, the policy's.
+
+        Raises:
+            Refused: No slot was free in time (`Saturated`, `QueueFull`, `Paused`).
+            Unavailable: The provider or the ledger could not be asked.
+            Closed: The guard is closed.
+            ConfigurationError: The key or a setting is wrong.
+        """
+        reservation, _ = Block(self, Kind.HOLD, lane=lane, timeout=timeout)._admit()
+        return reservation
+
+    def call_started(self, call_id: object) -> None:
+        """Book a call that the fleet did not place (an inbound call's webhook) as placed now.
+
+        For an id that is known it does nothing. Kept and delivered later while the ledger is away.
+        """
+        box = ThreadBox(self._clock)
+        rid, at = self._mint(), self._clock.now()
+        self._run(plans.tell(TellStarted(box, rid, clean_call_id(call_id), at), self._patience), box)
+
+    def call_ended(self, call_id: object) -> None:
+        """Say that a call is over, by its id, from any process; an id not known yet is remembered for an hour."""
+        box = ThreadBox(self._clock)
+        self._run(plans.tell(TellEnded(box, clean_call_id(call_id)), self._patience), box)
+
+    def status(self) -> Status:
+        """Return the ledger's view of the account; the provider is not asked.
+
+        Raises:
+            LedgerUnavailable: The ledger does not answer.
+        """
+        box = ThreadBox(self._clock)
+        status = self._run(plans.ask(GetStatus(box), self._patience), box)
+        assert status is not None  # noqa: S101 - what the request is answered with
+        return status
+
+    def refresh(self) -> Status:
+        """Read the provider now and return the account's state after it.
+
+        Raises:
+            UsageUnavailable: The provider could not be read.
+            LedgerUnavailable: The ledger does not answer.
+            ConfigurationError: The key is wrong.
+        """
+        box = ThreadBox(self._clock)
+        return self._run(plans.refresh(box, self._timeout + self._patience), box)
+
+    def pause(self, reason: str) -> None:
+        """Stop the very next claim of the whole fleet; running calls go on, callers wait on.
+
+        Args:
+            reason: What operators and refused callers are told.
+
+        Raises:
+            LedgerUnavailable: The ledger does not answer; nothing is paused.
+        """
+        box = ThreadBox(self._clock)
+        self._run(plans.ask(SetPause(box, on=True, reason=str(reason)[:200]), self._patience), box)
+
+    def resume(self) -> None:
+        """Undo `pause`.
+
+        Raises:
+            LedgerUnavailable: The ledger does not answer; the account stays paused.
+        """
+        box = ThreadBox(self._clock)
+        self._run(plans.ask(SetPause(box, on=False, reason=""), self._patience), box)
+
+    def close(self) -> None:
+        """Wake the waiters with `Closed`, and deliver what was noted, for at most 2 s; what is left is logged."""
+        if self._desk is None or self._pid != os.getpid():
+            return
+        box = ThreadBox(self._clock)
+        if not self._run(plans.tell(Shut(box), DRAIN), box):
+            self._log_undelivered()
+
+    def __enter__(self) -> Guard:  # noqa: PYI034 - guards are not subclassed
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def _run(self, plan: Generator[Effect, plans.Heard, T], box: ThreadBox) -> T:
+        return run(plan, box, self._post, self._clock)
+
+    def _begin_reading(self, t0: int) -> None:
+        threading.Thread(target=self._read, args=(t0,), name="admission-reader", daemon=True).start()
+
+    def _read(self, t0: int) -> None:
+        fetched = Fetched(t0, Outcome.ABANDONED)
+        try:
+            fetched = outcome_of(t0, self._source.fetch())
+        except Exception as error:  # noqa: BLE001 - mapped in one place
+            fetched = outcome_of(t0, error)
+        finally:
+            self._post(fetched)
+
+
+class Block(BlockBase):
+    """A `hold` or `place` of a `Guard`: a context manager to enter once, and a decorator."""
+
+    _guard: Guard
+    _reservation: Reservation
+    _token: contextvars.Token[Any]
+
+    def __call__(self, fn: Callable[P, T]) -> Callable[P, T]:
+        """Decorate a function: every call books anew."""
+        check_function(fn, coroutine=False, made_by="hold" if self._kind is Kind.HOLD else "place")
+
+        @functools.wraps(fn)
+        def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
+            reservation, want = self._admit()
+            while True:
+                token = enter(reservation)
+                try:
+                    answer = fn(*args, **kwargs)
+                    self._bind_call_id(reservation, answer)
+                except BaseException as error:
+                    again = self._refused(reservation, want, error)
+                    if again is None:
+                        raise
+                    refusal = error
+                else:
+                    reservation._leave(ByValue())
+                    return answer
+                finally:
+                    leave(token)
+                reservation, want = self._admit_again(again, refusal)
+
+        return guarded
+
+    def __enter__(self) -> Reservation:
+        self._enter_once()
+        self._reservation, _ = self._admit()
+        self._token = enter(self._reservation)
+        return self._reservation
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        leave(self._token)
+        self._reservation._leave(judge(self._reservation._booking, error, self._rejected))
+
+    async def __aenter__(self) -> Reservation:
+        raise ConfigurationError("this block belongs to a Guard: write `with`, or take an AsyncGuard")
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Never reached."""
+
+    def _admit(self, want: Want | None = None) -> tuple[Reservation, Want]:
+        """Wait until a slot is claimed; whatever interrupts the wait gives back what the ledger may have booked."""
+        guard = self._guard
+        asked = want is not None
+        if want is None:
+            box = ThreadBox(guard._clock)
+            want = guard._want(box, self._lane, self._kind, self._timeout)
+        try:
+            plan = plans.admit(want, guard._schedule(), guard._mint, guard._timeout, asked=asked)
+            booking = guard._run(plan, want.box)  # type: ignore[arg-type]  # this guard's own box
+            return Reservation(booking, guard.account, guard._post, guard._clock), want
+        except BaseException:
+            guard._post(GiveUp(want))
+            raise
+
+    def _refused(self, reservation: Reservation, want: Want, error: BaseException) -> Want | None:
+        """Leave by an error; return who waits at the head of the line when the call was refused and may be tried again."""
+        way = judge(reservation._booking, error, self._rejected)
+        again = self._guard._again(want) if self._may_retry(want, way, self._guard._clock.now()) else None
+        reservation._leave(way, again)
+        return again
+
+    def _admit_again(self, again: Want, refusal: BaseException) -> tuple[Reservation, Want]:
+        """Wait for another run; out of time, raise the provider's own exception."""
+        try:
+            return self._admit(again)
+        except (Refused, Unavailable):
+            raise refusal from None

@@ -1,0 +1,211 @@
+"""A reservation as its holder sees it, and which one encloses the running code."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import hashlib
+import logging
+import os
+import threading
+import time
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from admission.core.exits import ByValue, Exit, RefusedCall, Unknown, Unplaced
+from admission.core.messages import SayEnded, SayLeft, SayPlaced, SayRefused
+from admission.ledger.wire import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from admission.clocks import Clock
+    from admission.core.messages import Booking, Message, Want
+
+logger = logging.getLogger("admission")
+
+LONGEST_CALL_ID = 200
+
+
+def clean_call_id(call_id: object) -> str:
+    """Return a call id as the ledger keeps it: text, and a digest of what is too long."""
+    text = str(call_id)
+    if len(text) <= LONGEST_CALL_ID:
+        return text.encode("utf-8", "backslashreplace").decode()
+    return "sha256:" + hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
+
+
+class Reservation:
+    """One admitted slot. Its methods are plain calls in both colours: they note what happened and never wait or raise.
+
+    Attributes:
+        id: The reservation's id, unique for ever.
+        lane: Its lane.
+        account: Its account.
+        granted_at: When it was claimed, seconds since the epoch (Unix time).
+        waited: Seconds from asking to the claim.
+        call_id: The id told with `placed`, or `None`.
+    """
+
+    __slots__ = ("__weakref__", "_booking", "_clock", "_left", "_pid", "_post", "account", "granted_at", "waited")
+
+    def __init__(self, booking: Booking, account: str, post: Callable[[Message], None], clock: Clock) -> None:
+        self._left = True
+        self._booking = booking
+        self._post = post
+        self._clock = clock
+        self._pid = os.getpid()
+        self.account = account
+        self.waited = booking.waited
+        self.granted_at = time.time() - (clock.now() - booking.granted_at)
+        self._left = False
+
+    def __repr__(self) -> str:
+        state = "left" if self._left else "placed" if self._booking.placed else "claimed"
+        return f"<Reservation {self.id} account={self.account} lane={self.lane} {state}>"
+
+    def __del__(self) -> None:
+        if not self._left and self._pid == os.getpid():
+            warnings.warn(
+                f"{self!r} was never left; its slot is booked until its settle time", ResourceWarning, source=self
+            )
+            self._leave(Unknown())
+
+    @property
+    def id(self) -> str:
+        """The reservation's id."""
+        return self._booking.rid
+
+    @property
+    def lane(self) -> str:
+        """The reservation's lane."""
+        return self._booking.lane
+
+    @property
+    def call_id(self) -> str | None:
+        """The id told with `placed`, or `None`."""
+        return self._booking.call_id or None
+
+    @property
+    def deadline(self) -> float:
+        """When the call must have been placed, seconds since the epoch; moves along while a `place` block is open."""
+        return time.time() + (self._booking.deadline - self._clock.now())
+
+    def placed(self, call_id: object = None) -> None:
+        """Say that the provider has accepted the call.
+
+        Args:
+            call_id: The provider's id of the call, if known; text, or anything that `str` tells apart.
+        """
+        self._placed(call_id, leaving=False)
+
+    def _placed(self, call_id: object, *, leaving: bool) -> None:
+        if self._left or self._pid != os.getpid():
+            return
+        at = self._clock.now()
+        booking = self._booking
+        late = not booking.placed and at > booking.deadline
+        booking.placed = True
+        if call_id is not None:
+            booking.call_id = clean_call_id(call_id)
+        self._left = self._left or leaving
+        self._post(SayPlaced(booking.rid, at, late, booking.call_id, leaving))
+
+    def ended(self) -> None:
+        """Say that the call is surely over: its slot leaves the books at once."""
+        if not self._left and self._pid == os.getpid():
+            self._left = True
+            self._post(SayEnded(self.id, placed=True))
+
+    def cancel(self) -> None:
+        """Say that the call was surely not placed. After `placed` this is a contradiction, logged and ignored."""
+        if self._left or self._pid != os.getpid():
+            return
+        if self._booking.placed:
+            logger.warning("%r: cancel() after placed() is ignored; say ended() when the call is over", self)
+            return
+        self._leave(Unplaced())
+
+    def release(self) -> None:
+        """Leave by value, for a reservation that was taken with `acquire`."""
+        self._leave(ByValue())
+
+    def _leave(self, way: Exit, again: Want | None = None) -> None:
+        """Note how the block was left, once; in a forked child, do nothing."""
+        if self._left or self._pid != os.getpid():
+            return
+        booking = self._booking
+        if isinstance(way, ByValue) and booking.kind is not Kind.HOLD and not booking.placed:
+            # Returning from a block that places says that the call was accepted.
+            self._placed(None, leaving=True)
+            return
+        self._left = True
+        at = self._clock.now()
+        match way:
+            case ByValue():
+                self._post(SayLeft(booking.rid, at, by_value=True))
+            case Unknown():
+                self._post(SayLeft(booking.rid, at, by_value=False))
+            case Unplaced():
+                self._post(SayEnded(booking.rid, placed=False))
+            case RefusedCall(retry_after):
+                self._post(SayRefused(booking.rid, at, retry_after, again))
+
+
+@dataclass(frozen=True, slots=True)
+class Enclosing:
+    """A block that encloses the running code, and the block around that."""
+
+    reservation: Reservation
+    owner: object
+    outer: Enclosing | None
+
+
+_enclosing: contextvars.ContextVar[Enclosing | None] = contextvars.ContextVar("admission_enclosing", default=None)
+
+
+def this_owner() -> object:
+    """Return what stands for the running task, or thread where there is none."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        task = None
+    return task if task is not None else threading.get_ident()
+
+
+def enter(reservation: Reservation) -> contextvars.Token[Enclosing | None]:
+    """Make a reservation the current one."""
+    return _enclosing.set(Enclosing(reservation, this_owner(), _enclosing.get()))
+
+
+def leave(token: contextvars.Token[Enclosing | None]) -> None:
+    """Make the outer reservation the current one again."""
+    try:
+        _enclosing.reset(token)
+    except ValueError:
+        # The block was entered in another context (a fixture, a generator): there is nothing to restore in this one.
+        return
+
+
+def encloses(account: str) -> bool:
+    """Whether a block of this account encloses the running code in the same task or thread."""
+    owner = this_owner()
+    block = _enclosing.get()
+    while block is not None:
+        if block.reservation.account == account and block.owner == owner:
+            return True
+        block = block.outer
+    return False
+
+
+def current_reservation() -> Reservation:
+    """Return the reservation of the enclosing `hold` or `place` block.
+
+    Raises:
+        LookupError: No block encloses the running code; a new thread does not inherit one.
+    """
+    block = _enclosing.get()
+    if block is None:
+        raise LookupError("no admission block encloses this code")
+    return block.reservation
