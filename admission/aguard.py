@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Never, ParamSpec, TypeVar
 
 from admission.base import UNSET, BlockBase, GuardBase, check_function, check_kind, outcome_of
 from admission.clerk import DRAIN
@@ -39,15 +39,9 @@ T = TypeVar("T")
 
 
 class AsyncGuard(GuardBase):
-    __doc__ = f"""Admits calls of tasks and coroutine functions.
-
-    {(GuardBase.__doc__ or "").partition("Args:")[1]}{(GuardBase.__doc__ or "").partition("Args:")[2]}"""
+    """Admits calls of tasks and coroutine functions. Takes what `GuardBase` takes."""
 
     _loop: asyncio.AbstractEventLoop
-
-    def __init__(self, *args: Any, **settings: Any) -> None:
-        super().__init__(*args, **settings)
-        self._reading_tasks: set[asyncio.Task[None]] = set()
 
     @classmethod
     def from_env(cls, **settings: Any) -> AsyncGuard:
@@ -61,19 +55,19 @@ class AsyncGuard(GuardBase):
         """
         return cls(**cls._env_settings(settings, dict(os.environ)))
 
-    def hold(self, *positional: object, lane: str = "default", timeout: float | None = UNSET) -> AsyncBlock:
+    def hold(self, *misuse: Never, lane: str = "default", timeout: float | None = UNSET) -> AsyncBlock:
         """Return a block that lives as long as its call: `async with guard.hold() as reservation:`, or a decorator.
 
         Args:
             lane: The class of traffic.
             timeout: Seconds to wait for a slot: `None` for ever, 0 not at all; not given, the policy's.
         """
-        kind = check_kind(track=False, call_id=None, positional=positional, made_by="hold")
+        kind = check_kind(track=False, call_id=None, misuse=misuse, made_by="hold")
         return AsyncBlock(self, kind, lane=lane, timeout=timeout)
 
     def place(
         self,
-        *positional: object,
+        *misuse: Never,
         lane: str = "default",
         timeout: float | None = UNSET,
         track: bool = False,
@@ -92,7 +86,7 @@ class AsyncGuard(GuardBase):
                 it was surely not placed.
             retry: Whether a decorated function whose call was refused runs again when there is room.
         """
-        kind = check_kind(track=track, call_id=call_id, positional=positional, made_by="place")
+        kind = check_kind(track=track, call_id=call_id, misuse=misuse, made_by="place")
         return AsyncBlock(self, kind, lane=lane, timeout=timeout, rejected=rejected, call_id=call_id, retry=retry)
 
     async def acquire(self, *, lane: str = "default", timeout: float | None = UNSET) -> Reservation:
@@ -196,8 +190,8 @@ class AsyncGuard(GuardBase):
 
     def _start_reading(self, t0: int) -> None:
         task = asyncio.get_running_loop().create_task(self._read(t0))
-        self._reading_tasks.add(task)
-        task.add_done_callback(self._reading_tasks.discard)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
 
     async def _read(self, t0: int) -> None:
         fetched = Fetched(t0, Outcome.ABANDONED)
@@ -278,7 +272,7 @@ class AsyncBlock(BlockBase):
             raise
 
     def _refused(self, reservation: Reservation, want: Want, error: BaseException) -> Want | None:
-        """Leave by an error; return who waits at the head of the line when the call was refused and may be tried again."""
+        """Leave by an error; return who waits at the head of the line when the call is to be tried again."""
         way = judge(reservation._booking, error, self._rejected)
         again = self._guard._again(want) if self._may_retry(want, way, self._guard._clock.now()) else None
         reservation._leave(way, again)

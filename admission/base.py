@@ -16,12 +16,13 @@ from admission.core.messages import Fetched, Message, Want
 from admission.errors import CallRejected, ConfigurationError, UsageError
 from admission.ledger.memory import MemoryLedger
 from admission.ledger.wire import Kind, Outcome
+from admission.process import process_token
 from admission.reservation import clean_call_id, encloses
 from admission.schedule import Schedule
-from admission.sources.protocol import Source
 from admission.values import Lane, Policy, Usage, check_name, check_timeout
 
 if TYPE_CHECKING:
+    from admission.sources.protocol import Source
     from collections.abc import Callable, Iterable
 
     from admission.core.messages import Box
@@ -34,7 +35,7 @@ UNSET: Any = type("Unset", (), {"__repr__": lambda _: "the policy's"})()
 """An argument that was not given: the policy's value counts."""
 
 TEXTS = {
-    "late_placement": "reservation %(reservation)s was placed %(seconds)s s after its deadline; raise placement_timeout",
+    "late_placement": "reservation %(reservation)s was placed after its deadline; raise placement_timeout",
     "refused_by_provider": "the provider refused reservation %(reservation)s (retry after: %(retry_after)s s)",
     "reading_failed": "the provider could not be read: %(error)s",
     "reading_final": "the provider refuses this process's readings: %(error)s",
@@ -127,6 +128,7 @@ class GuardBase:
         self._clerk: Clerk | None = None
         self._pid = 0
         self._ids = itertools.count()
+        self._under_way: set[object] = set()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} account={self.account} source={self._source!r} ledger={self._ledger!r}>"
@@ -326,13 +328,13 @@ def check_function(fn: Any, *, coroutine: bool, made_by: str) -> None:
         raise ConfigurationError("a Guard decorates plain functions; for a coroutine function take an AsyncGuard")
 
 
-def check_kind(*, track: bool, call_id: object, positional: tuple[object, ...], made_by: str) -> Kind:
+def check_kind(*, track: bool, call_id: object, misuse: tuple[object, ...], made_by: str) -> Kind:
     """Return the kind of a `hold` or `place`, refusing misuse.
 
     Raises:
         ConfigurationError: The decorator lacks its parentheses, or arguments contradict each other.
     """
-    if positional:
+    if misuse:
         raise ConfigurationError(f"write @guard.{made_by}() with parentheses; its arguments go by keyword")
     if call_id is not None and not callable(call_id):
         raise ConfigurationError("call_id takes the function's answer and returns the id: give a callable")
@@ -352,14 +354,3 @@ def outcome_of(t0: int, answer: object) -> Fetched:
     if isinstance(answer, Exception):
         return Fetched(t0, Outcome.PASSING, error=UsageError(f"the source raised {type(answer).__name__}: {answer}"))
     return Fetched(t0, Outcome.PASSING, error=UsageError(f"the source returned {type(answer).__name__}, not Usage"))
-
-
-_TOKEN: tuple[int, str] = (0, "")
-
-
-def process_token() -> str:
-    """Return this process's own random name; a forked child has another."""
-    global _TOKEN  # noqa: PLW0603 - one name a process
-    if _TOKEN[0] != os.getpid():
-        _TOKEN = (os.getpid(), secrets.token_hex(6))
-    return _TOKEN[1]

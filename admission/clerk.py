@@ -1,8 +1,8 @@
 """The one background thread of a ledger in this process: it drives the desks of all guards, of both colours.
 
-Callers only put messages into its inbox, which no signal, cancellation or finaliser can leave half done; requests of many
-callers that came in while a round trip was under way travel together in the next. It ends by itself when nothing is
-under way, and begins again with the next message.
+Callers only put messages into its inbox, which no signal, cancellation or finaliser can leave half done; requests of
+many callers that came in while a round trip was under way travel together in the next. It ends by itself when nothing
+is under way, and begins again with the next message.
 """
 
 from __future__ import annotations
@@ -259,8 +259,6 @@ class Clerk:
     def _failed(self, sent: list[tuple[Desk, Draft]], error: Exception) -> None:
         now = self.clock.now()
         for desk in {id(desk): desk for desk, _ in sent}.values():
-            if desk.down is None:
-                desk.report("ledger_down", account=desk.account, error=str(error))
             desk.failed([draft for owner, draft in sent if owner is desk], error, now)
         self._retry_at = now + self._retry_after
         self._retry_after = min(RETRY_MOST, 2 * self._retry_after)

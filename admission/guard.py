@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import threading
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Never, ParamSpec, TypeVar
 
 from admission.base import UNSET, BlockBase, GuardBase, check_function, check_kind, outcome_of
 from admission.clerk import DRAIN
@@ -39,9 +39,7 @@ T = TypeVar("T")
 
 
 class Guard(GuardBase):
-    __doc__ = f"""Admits calls of threads and plain functions.
-
-    {(GuardBase.__doc__ or "").partition("Args:")[1]}{(GuardBase.__doc__ or "").partition("Args:")[2]}"""
+    """Admits calls of threads and plain functions. Takes what `GuardBase` takes."""
 
     @classmethod
     def from_env(cls, **settings: Any) -> Guard:
@@ -55,19 +53,19 @@ class Guard(GuardBase):
         """
         return cls(**cls._env_settings(settings, dict(os.environ)))
 
-    def hold(self, *positional: object, lane: str = "default", timeout: float | None = UNSET) -> Block:
+    def hold(self, *misuse: Never, lane: str = "default", timeout: float | None = UNSET) -> Block:
         """Return a block that lives as long as its call: `with guard.hold() as reservation:`, or a decorator.
 
         Args:
             lane: The class of traffic.
             timeout: Seconds to wait for a slot: `None` for ever, 0 not at all; not given, the policy's.
         """
-        kind = check_kind(track=False, call_id=None, positional=positional, made_by="hold")
+        kind = check_kind(track=False, call_id=None, misuse=misuse, made_by="hold")
         return Block(self, kind, lane=lane, timeout=timeout)
 
     def place(
         self,
-        *positional: object,
+        *misuse: Never,
         lane: str = "default",
         timeout: float | None = UNSET,
         track: bool = False,
@@ -86,7 +84,7 @@ class Guard(GuardBase):
                 it was surely not placed.
             retry: Whether a decorated function whose call was refused runs again when there is room.
         """
-        kind = check_kind(track=track, call_id=call_id, positional=positional, made_by="place")
+        kind = check_kind(track=track, call_id=call_id, misuse=misuse, made_by="place")
         return Block(self, kind, lane=lane, timeout=timeout, rejected=rejected, call_id=call_id, retry=retry)
 
     def acquire(self, *, lane: str = "default", timeout: float | None = UNSET) -> Reservation:
@@ -259,7 +257,7 @@ class Block(BlockBase):
             raise
 
     def _refused(self, reservation: Reservation, want: Want, error: BaseException) -> Want | None:
-        """Leave by an error; return who waits at the head of the line when the call was refused and may be tried again."""
+        """Leave by an error; return who waits at the head of the line when the call is to be tried again."""
         way = judge(reservation._booking, error, self._rejected)
         again = self._guard._again(want) if self._may_retry(want, way, self._guard._clock.now()) else None
         reservation._leave(way, again)

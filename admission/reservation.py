@@ -68,7 +68,10 @@ class Reservation:
     def __del__(self) -> None:
         if not self._left and self._pid == os.getpid():
             warnings.warn(
-                f"{self!r} was never left; its slot is booked until its settle time", ResourceWarning, source=self
+                f"{self!r} was never left; its slot is booked until its settle time",
+                ResourceWarning,
+                stacklevel=2,
+                source=self,
             )
             self._leave(Unknown())
 

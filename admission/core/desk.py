@@ -7,13 +7,11 @@ Times are seconds of the process's own clock; what goes to the ledger are ages a
 
 from __future__ import annotations
 
-import math
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
+from admission.core.clockwatch import ClockWatch
 from admission.core.messages import (
     Answer,
     AskFor,
@@ -42,6 +40,8 @@ from admission.core.messages import (
     TellStarted,
     Want,
 )
+from admission.core.ownbooks import OwnBooks
+from admission.core.spans import booking_spans, millis, usage_numbers, wire_policy
 from admission.errors import Closed, UsageError
 from admission.ledger.wire import (
     BEAT_MS,
@@ -53,16 +53,10 @@ from admission.ledger.wire import (
     Claim,
     Code,
     Duty,
-    Ended,
-    Entry,
     Head,
     Jumped,
-    Kind,
-    Leave,
     Outcome,
     Pause,
-    Placed,
-    PolicyWire,
     Reading,
     Refuse,
     Request,
@@ -75,12 +69,10 @@ from admission.ledger.wire import (
 from admission.values import LaneStatus, Policy, Status
 
 if TYPE_CHECKING:
-    from admission.values import Usage
+    from collections.abc import Callable
 
-JUMP = 1.0
-"""Seconds by which the ledger's clock may run ahead of the process's own before that is a jump."""
-DRIFT = 0.001
-"""Seconds per second that two sound clocks may drift apart."""
+    Then = Callable[[Head, Wire, float], None]
+
 MOST_KEPT = 100_000
 """Notes kept while the ledger is away, at most."""
 
@@ -93,39 +85,26 @@ class Report(Protocol):
         ...
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Draft:
     """A request that waits to be sent: made at sending time, since it bears ages.
 
-    `note`: it is kept until delivered, whatever becomes of the ledger. `box`: who waits for it. `reads`: it belongs to the
-    attempt to read the provider, which ends when it is not served.
+    Attributes:
+        make: Takes the time, returns the request.
+        then: Takes the reply's head, its rest, and when the request was sent.
+        box: Who waits for the answer.
+        note: It is kept until delivered, whatever becomes of the ledger.
+        want: The caller that it asks for.
+        reads: It belongs to the attempt to read the provider, which ends when it is not served.
     """
 
     make: Callable[[float], Request]
-    then: Callable[[Head, Wire, float], None] | None = None
+    then: Then | None = None
     box: Box | None = None
     note: bool = True
     want: Want | None = None
     reads: bool = False
     sent_at: float = 0.0
-
-
-def millis(seconds: float) -> int:
-    """Return whole milliseconds, rounded up, so that no span on the wire is shorter than it was."""
-    return math.ceil(seconds * 1000 - 1e-6)
-
-
-def wire_policy(policy: Policy) -> PolicyWire:
-    """Return the account-wide part of a policy as it travels."""
-    return PolicyWire(
-        refresh=millis(policy.refresh_interval),
-        staleness=millis(policy.max_staleness),
-        lease=millis(policy.lease_ttl),
-        headroom=policy.headroom,
-        max_waiting=policy.max_waiting,
-        lag=millis(policy.visibility_lag),
-        duration=millis(policy.max_call_duration),
-    )
 
 
 class Desk:
@@ -152,53 +131,49 @@ class Desk:
     ) -> None:
         self.account = account
         self.process = process
-        self.policy = policy
-        self.wire_policy = wire_policy(policy)
+        self.policy = wire_policy(policy)
         self.source_timeout = source_timeout
         self.fetch = fetch
         self.report = report
         self.beat_every = min(BEAT_MS / 1000, policy.lease_ttl / 3, policy.placement_timeout / 3)
         self.outbox: deque[Draft] = deque()
+        self.own = OwnBooks()
         self.wants: dict[str, Want] = {}
         """Every caller that the ledger may have a seat for, by seat."""
-        self.bookings: dict[str, Booking] = {}
-        self.epoch = 0
-        self.since = 0
-        self.beat_at: float | None = None
-        self.next_at: float | None = None
-        self.due_at: float | None = None
-        self.reader = False
-        """Whether this process took the newest reading, and so takes the next one on time."""
-        self.reading_until: float | None = None
-        self.watchers: list[Box] = []
-        """Who waits for a reading without a seat."""
-        self.last_error: Exception | None = None
-        self.down: Exception | None = None
-        self.closing: Box | None = None
-        self.closed = False
-        self.line = 0
-        """Callers in the line, by the newest reply."""
         self.wants_ear = False
         """Whether a seat was taken, so that offers must be listened for."""
-        self.pause = (0, 0, "")
-        self.agreed = self.wire_policy.text()
-        self.lapsed: int | None = None
-        self.offset_bound: float | None = None
-        self.offset_at = 0.0
-
-    def who(self) -> Who:
-        """Return what every request says first."""
-        return Who(self.process, self.epoch, self.wire_policy.text())
+        self.line = 0
+        """Callers in the line, by the newest reply."""
+        self.down: Exception | None = None
+        """Why the ledger did not answer, while it does not."""
+        self.closed = False
+        self.closing: Box | None = None
+        self._epoch = 0
+        self._since = 0
+        self._beat_at: float | None = None
+        self._next_at: float | None = None
+        self._due_at: float | None = None
+        self._reader = False
+        """Whether this process took the newest reading, and so takes the next one on time."""
+        self._reading_until: float | None = None
+        self._watchers: list[Box] = []
+        """Who waits for a reading without a seat."""
+        self._last_error: Exception | None = None
+        self._pause = (0, 0, "")
+        self._agreed = self.policy.text()
+        self._lapsed: int | None = None
+        self._clock = ClockWatch()
 
     # Messages of callers
 
-    def handle(self, message: Message, now: float) -> None:
+    def handle(self, message: Message, now: float) -> None:  # noqa: C901 - one line a message
         """Take one message."""
         match message:
             case AskFor(want):
                 self._ask(want, now)
             case ClaimOffer(want):
-                self._send(lambda _: self._claim_request(want), self._granted(want), want.box, want=want)
+                claim = Claim(want.seat, want.rid, want.lane, want.kind, *booking_spans(want.policy))
+                self._send(lambda _: claim, self._decided(want), want.box, want=want)
             case GiveUp(want, answer):
                 self._give_up(want, now, answer=answer)
             case SayPlaced() | SayLeft() | SayEnded():
@@ -206,20 +181,16 @@ class Desk:
             case SayRefused():
                 self._refused(message, now)
             case TellStarted(box, rid, call_id, at):
-                policy = self.wire_policy
-                self._send(
-                    lambda t: Started(rid, call_id, millis(t - at), policy.lag, policy.duration), self._done(box), box
-                )
+                spans = self.policy.lag, self.policy.duration
+                self._send(lambda t: Started(rid, call_id, millis(t - at), *spans), _done(box), box)
             case TellEnded(box, call_id):
-                self._send(lambda _: CallEnded(call_id), self._done(box), box)
+                self._send(lambda _: CallEnded(call_id), _done(box), box)
             case GetStatus(box):
                 self._send(lambda _: AskStatus(), self._state(box), box, note=False)
             case SetPause(box, on, reason):
-                self._send(
-                    lambda _: Pause(int(on), reason), self._pause_set(box, on=on, reason=reason), box, note=False
-                )
+                self._send(lambda _: Pause(int(on), reason), self._paused(box, on=on, reason=reason), box, note=False)
             case GetReading(box):
-                self.watchers.append(box)
+                self._watchers.append(box)
                 self._ask_duty(now, force=True)
             case Fetched():
                 self._fetched(message, now)
@@ -229,13 +200,16 @@ class Desk:
     def _send(
         self,
         make: Callable[[float], Request],
-        then: Callable[[Head, Wire, float], None] | None = None,
+        then: Then | None = None,
         box: Box | None = None,
         *,
         note: bool = True,
         want: Want | None = None,
     ) -> None:
         self.outbox.append(Draft(make, then, box, note, want))
+        if len(self.outbox) > MOST_KEPT:
+            self.outbox.popleft()
+            self.report("note_lost", kept=MOST_KEPT)
 
     def _ask(self, want: Want, now: float) -> None:
         if self.closed:
@@ -244,167 +218,100 @@ class Desk:
         want.asked = True
         self.wants[want.seat] = want
         self._awake(now)
-        self._send(lambda t: self._ask_request(want, t), self._granted(want), want.box, want=want)
 
-    def _ask_request(self, want: Want, now: float) -> Ask:
-        spans = self._spans(want.policy)
-        waited = millis(now - want.since) if want.again else 0
-        return Ask(want.seat, want.rid, want.lane, want.kind, *spans, int(want.join), waited)
+        def make(now: float) -> Request:
+            waited = millis(now - want.since) if want.again else 0
+            spans = booking_spans(want.policy)
+            return Ask(want.seat, want.rid, want.lane, want.kind, *spans, int(want.join), waited)
 
-    def _claim_request(self, want: Want) -> Claim:
-        return Claim(want.seat, want.rid, want.lane, want.kind, *self._spans(want.policy))
+        self._send(make, self._decided(want), want.box, want=want)
 
-    @staticmethod
-    def _spans(policy: Policy) -> tuple[int, int, int]:
-        return millis(policy.placement_timeout), millis(policy.visibility_lag), millis(policy.max_call_duration)
-
-    def _granted(self, want: Want) -> Callable[[Head, Wire, float], None]:
+    def _decided(self, want: Want) -> Then:
         """Return what to do with the verdict on an ask or a claim."""
 
         def then(head: Head, tail: Wire, sent_at: float) -> None:
-            verdict = Verdict(*tail)  # type: ignore[arg-type]  # the wire's order is the verdict's
-            code = Code(head.code)
             if want.gone:
                 return
+            code, verdict = Code(head.code), Verdict(*tail)  # type: ignore[arg-type]  # the wire's order is the verdict's
             booking = None
             if code is Code.GRANTED:
-                booking = self._open_booking(want, sent_at - verdict.age / 1000)
+                booking = self.own.open(want, sent_at - verdict.age / 1000)
             elif code is Code.IN_LINE:
                 self.wants_ear = True
+            elif code is Code.UNREAD and not want.join and want.box not in self._watchers:
+                self._watchers.append(want.box)
             if not want.join or code in {Code.GRANTED, Code.FULL, Code.WITHDRAWN}:
                 self.wants.pop(want.seat, None)
                 want.asked = code is Code.GRANTED
-            if code is Code.UNREAD and not want.join and want.box not in self.watchers:
-                self.watchers.append(want.box)
-            want.box.put(Answer(code, verdict, booking, self.last_error))
+            want.box.put(Answer(code, verdict, booking, self._last_error))
 
         return then
-
-    def _open_booking(self, want: Want, granted_at: float) -> Booking:
-        policy = want.policy
-        deadline = granted_at + policy.placement_timeout
-        booking = Booking(
-            want.rid, want.lane, want.kind, policy, granted_at, deadline, deadline + policy.visibility_lag
-        )
-        self.bookings[want.rid] = booking
-        return booking
 
     def _give_up(self, want: Want, now: float, *, answer: bool) -> None:
         if want.gone or not want.asked:
             return
         want.gone = True
         self.wants.pop(want.seat, None)
-        self.bookings.pop(want.rid, None)
-        unsent = [draft for draft in self.outbox if draft.want is want and not draft.sent_at]
-        for draft in unsent:
+        self.own.bookings.pop(want.rid, None)
+        for draft in [draft for draft in self.outbox if draft.want is want and not draft.sent_at]:
             self.outbox.remove(draft)
 
         def then(head: Head, tail: Wire, _sent_at: float) -> None:
-            want.box.put(Answer(Code(head.code), Verdict(*tail), None, self.last_error))  # type: ignore[arg-type]  # same
+            want.box.put(Answer(Code(head.code), Verdict(*tail), None, self._last_error))  # type: ignore[arg-type]  # same
 
         self._send(lambda _: Withdraw(want.seat, want.rid), then if answer else None, want.box if answer else None)
         self._awake(now)
 
-    # Notes: told in order, kept while the ledger is away
+    # Notes of holders: told in order, kept while the ledger is away
 
     def _note(self, note: SayPlaced | SayLeft | SayEnded, now: float) -> None:
-        booking = self.bookings.get(note.rid)
-        if booking is None:
-            return
-        lag = booking.policy.visibility_lag
-        match note:
-            case SayPlaced(rid, at, late, call_id, leaving):
-                booking.placed = True
-                booking.call_id = call_id or booking.call_id
-                booking.late = booking.late or late
-                booking.settle_at = at + lag if late else min(booking.settle_at, at + lag)
-                booking.open = booking.open and not leaving
-                if late:
-                    self.report("late_placement", reservation=rid, seconds=round(at - booking.deadline, 3))
-                self._send(lambda t: self._placed_request(booking, at, t, late=late, leaving=leaving))
-            case SayLeft(rid, at, by_value):
-                booking.open = False
-                if by_value or booking.placed:
-                    booking.settle_at = min(booking.settle_at, at + lag)
-                self._send(lambda t: Leave(rid, millis(t - at), int(by_value)))
-            case SayEnded(rid, placed):
-                del self.bookings[rid]
-                call_id = booking.call_id if placed else ""
-                self._send(lambda _: Ended(rid, call_id))
-        if not booking.open and not self._worth_keeping(booking, now):
-            self.bookings.pop(note.rid, None)
-        if len(self.outbox) > MOST_KEPT:
-            self.outbox.popleft()
-            self.report("note_lost", kept=MOST_KEPT)
-
-    @staticmethod
-    def _placed_request(booking: Booking, at: float, now: float, *, late: bool, leaving: bool) -> Placed:
-        timeout, lag, _ = Desk._spans(booking.policy)
-        return Placed(
-            booking.rid,
-            millis(now - at),
-            int(late),
-            int(leaving),
-            booking.call_id,
-            booking.lane,
-            booking.kind,
-            millis(now - booking.granted_at),
-            timeout,
-            lag,
-            max(1, millis(booking.until - now)),
-        )
+        if isinstance(note, SayPlaced) and note.late:
+            self.report("late_placement", account=self.account, reservation=note.rid)
+        make = self.own.note(note, now)
+        if make is not None:
+            self._send(make)
 
     def _refused(self, note: SayRefused, now: float) -> None:
-        booking = self.bookings.pop(note.rid, None)
-        again = note.again
-        self.report("refused_by_provider", reservation=note.rid, retry_after=note.retry_after)
-        retry_after = millis(note.retry_after or 0.0)
+        booking = self.own.bookings.pop(note.rid, None)
         lane = booking.lane if booking else "default"
-        if again is not None and not self.closed:
+        again = None if self.closed else note.again
+        self.report("refused_by_provider", account=self.account, reservation=note.rid, retry_after=note.retry_after)
+        if again is not None:
             again.asked = True
             self.wants[again.seat] = again
             self.wants_ear = True
             self._awake(now)
-            self._send(lambda t: Refuse(note.rid, millis(t - note.at), retry_after, again.seat, lane), want=again)
-        else:
-            self._send(lambda t: Refuse(note.rid, millis(t - note.at), retry_after, "", lane))
-
-    @staticmethod
-    def _worth_keeping(booking: Booking, now: float) -> bool:
-        """Whether a left reservation must be booked again if the ledger loses it."""
-        tracked = booking.kind is Kind.TRACK and booking.placed and now < booking.until
-        return tracked or now < booking.settle_at
+        seat = again.seat if again else ""
+        retry_after = millis(note.retry_after or 0.0)
+        self._send(lambda t: Refuse(note.rid, millis(t - note.at), retry_after, seat, lane), want=again)
 
     # Answers to callers
 
-    def _done(self, box: Box) -> Callable[[Head, Wire, float], None]:
-        return lambda _head, _tail, _sent_at: box.put(Done())
-
-    def _pause_set(self, box: Box, *, on: bool, reason: str) -> Callable[[Head, Wire, float], None]:
+    def _paused(self, box: Box, *, on: bool, reason: str) -> Then:
         def then(_head: Head, tail: Wire, _sent_at: float) -> None:
-            self.pause = (int(tail[0]), int(on), reason)
+            self._pause = (int(tail[0]), int(on), reason)
             box.put(Done())
 
         return then
 
-    def _state(self, box: Box) -> Callable[[Head, Wire, float], None]:
+    def _state(self, box: Box) -> Then:
         def then(head: Head, tail: Wire, _sent_at: float) -> None:
-            limit, count, in_use, free, pending, held, untracked, age, in_flight, paused, reason = tail
-            known = int(limit) >= 0
+            *numbers, reason = tail
+            limit, count, in_use, free, pending, held, untracked, age, in_flight, paused = map(int, numbers)
             status = Status(
                 account=self.account,
-                limit=int(limit) if known else None,
-                count=int(count) if known else None,
-                in_use=int(in_use),
-                free=int(free),
-                pending=int(pending),
-                held=int(held),
-                untracked=int(untracked),
+                limit=limit if limit >= 0 else None,
+                count=count if limit >= 0 else None,
+                in_use=in_use,
+                free=free,
+                pending=pending,
+                held=held,
+                untracked=untracked,
                 waiting=head.waiting,
-                usage_age=int(age) / 1000 if int(age) >= 0 else None,
+                usage_age=age / 1000 if age >= 0 else None,
                 paused=bool(paused),
                 pause_reason=str(reason) if paused else "",
-                lanes=(LaneStatus("default", head.waiting, int(in_flight)),),
+                lanes=(LaneStatus("default", head.waiting, in_flight),),
             )
             box.put(State(status))
 
@@ -413,17 +320,18 @@ class Desk:
     # Reading the provider
 
     def _ask_duty(self, now: float, *, force: bool = False) -> None:
-        if self.reading_until is not None and now < self.reading_until:
+        """Ask for the duty to read, unless an attempt is under way here."""
+        if self._reading_until is not None and now < self._reading_until:
             return
-        self.reading_until = now + self.source_timeout + 1.0
-        self.due_at = None
+        self._reading_until = now + self.source_timeout + 1.0
+        self._due_at = None
 
         def then(head: Head, tail: Wire, _sent_at: float) -> None:
             if head.code == Code.GRANTED:
                 self.fetch(int(tail[0]))
                 return
-            self.reading_until = None
-            self.reader = False
+            self._reading_until = None
+            self._reader = False
             if force:
                 self._tell_watchers()
 
@@ -432,133 +340,102 @@ class Desk:
 
     def _fetched(self, fetched: Fetched, now: float) -> None:
         error = fetched.error
-        if fetched.outcome is Outcome.PASSING:
-            self.report("reading_failed", error=str(error))
         if error is not None:
-            self.last_error = error
+            self._last_error = error
+            final = fetched.outcome is Outcome.FINAL
+            self.report("reading_final" if final else "reading_failed", account=self.account, error=str(error))
+            if final:
+                self._fail_callers(error)
         limit, count, stamp = (-1, -1, -1) if fetched.usage is None else usage_numbers(fetched.usage)
         retry_after = millis(getattr(error, "retry_after", None) or 0.0)
         text = "" if error is None else str(error)[:200]
-        request = Reading(fetched.t0, fetched.outcome, limit, count, stamp, retry_after, text)
+        reading = Reading(fetched.t0, fetched.outcome, limit, count, stamp, retry_after, text)
 
         def then(head: Head, _tail: Wire, _sent_at: float) -> None:
-            self._reading_written(fetched, head)
+            self._reading_written(fetched, Code(head.code))
 
-        self.outbox.append(Draft(lambda _: request, then, note=False, reads=True))
-        if fetched.outcome is Outcome.FINAL and error is not None:
-            self.report("reading_final", error=str(error))
-            for want in self.wants.values():
-                want.box.put(Failed(error))
-            for box in self.watchers:
-                box.put(Failed(error))
-            self.watchers.clear()
+        self.outbox.append(Draft(lambda _: reading, then, note=False, reads=True))
         self._awake(now)
 
-    def _reading_written(self, fetched: Fetched, head: Head) -> None:
-        self.reading_until = None
-        self.reader = fetched.outcome in {Outcome.READ, Outcome.PASSING}
-        code = Code(head.code)
-        if fetched.outcome is Outcome.READ and code in {Code.OK, Code.DISBELIEVED}:
-            self.last_error = None
-        elif code is Code.CACHED:
-            self.last_error = UsageError("the provider repeats an old answer: its timestamp does not move")
+    def _reading_written(self, fetched: Fetched, code: Code) -> None:
+        self._reading_until = None
+        self._reader = fetched.outcome in {Outcome.READ, Outcome.PASSING}
+        if code is Code.CACHED:
+            self._last_error = UsageError("the provider repeats an old answer: its timestamp does not move")
+        elif fetched.outcome is Outcome.READ and code in {Code.OK, Code.DISBELIEVED}:
+            self._last_error = None
         if code in {Code.OVERLAPPING, Code.TOO_OLD, Code.CACHED, Code.DISBELIEVED}:
-            self.report("reading_" + code.name.lower())
+            self.report("reading_" + code.name.lower(), account=self.account)
         self._tell_watchers(fetched.error)
 
+    def _fail_callers(self, error: Exception) -> None:
+        for box in [*(want.box for want in self.wants.values()), *self._watchers]:
+            box.put(Failed(error))
+        self._watchers.clear()
+
     def _tell_watchers(self, error: Exception | None = None) -> None:
-        for box in self.watchers:
+        for box in self._watchers:
             box.put(News(error))
-        self.watchers.clear()
+        self._watchers.clear()
 
     # Time
 
-    def _busy(self) -> bool:
-        return bool(self.wants) or any(booking.open for booking in self.bookings.values())
-
     def _awake(self, now: float) -> None:
-        if self.beat_at is None:
-            self.beat_at = now + self.beat_every
+        if self._beat_at is None:
+            self._beat_at = now + self.beat_every
 
     def wake_at(self) -> float | None:
         """Return when `tick` has something to do, or `None` while nothing is under way."""
-        times = [self.beat_at]
+        times = [self._beat_at]
         if self.wants:
-            times.append(self.next_at)
-            if self.reader and self.reading_until is None:
-                times.append(self.due_at)
+            times.append(self._next_at)
+            if self._reader and self._reading_until is None:
+                times.append(self._due_at)
         return min((time for time in times if time is not None), default=None)
 
     def tick(self, now: float) -> None:
-        """Do what is due: the beat, the reading."""
-        timed = self.wants and self.next_at is not None and now >= self.next_at
-        if timed:
-            self.next_at = None
-        if timed or (self.beat_at is not None and now >= self.beat_at):
+        """Do what is due: the beat, what time has freed, the reading."""
+        if self.wants and self._next_at is not None and now >= self._next_at:
+            self._next_at = None
+            self._beat_at = now
+        beats = self._beat_at is not None and now >= self._beat_at
+        if beats:
             self._beat(now)
-            if self.wants and self.due_at is not None and now >= self.due_at:
-                self._ask_duty(now)
-        elif self.wants and self.reader and self.due_at is not None and now >= self.due_at:
+        # The newest reader goes on in time; the others look once a beat whether it still does.
+        if (beats or self._reader) and self.wants and self._due_at is not None and now >= self._due_at:
             self._ask_duty(now)
 
+    def look_again(self, now: float) -> None:
+        """Offers may have been missed (the wake-up connection is back): ask for them at once."""
+        if self.wants:
+            self._beat_at = now
+
     def _beat(self, now: float) -> None:
-        for rid in [rid for rid, b in self.bookings.items() if not b.open and not self._worth_keeping(b, now)]:
-            del self.bookings[rid]
-        if not self._busy():
-            self.beat_at = None
+        self.own.drop_settled(now)
+        if not self.wants and not self.own.any_open():
+            self._beat_at = None
             return
-        self.beat_at = now + self.beat_every
-        listed = [
-            booking for booking in self.bookings.values() if booking.may_still_dial or (booking.late and booking.open)
-        ]
-        self._send_beat(listed)
+        self._beat_at = now + self.beat_every
+        self.outbox.append(self._beat_draft(self.own.to_list()))
 
-    def _send_beat(self, listed: list[Booking], *, first: bool = False) -> None:
-        def make(now: float) -> Request:
-            current = [booking for booking in listed if booking.rid in self.bookings]
-            return Beat(*self.pause, tuple(self._entry(booking, now) for booking in current))
-
+    def _beat_draft(self, listed: list[Booking]) -> Draft:
         def then(_head: Head, tail: Wire, sent_at: float) -> None:
-            for booking in listed:
-                if booking.may_still_dial:
-                    booking.deadline = max(booking.deadline, sent_at + booking.policy.placement_timeout)
-                    booking.settle_at = max(booking.settle_at, booking.deadline + booking.policy.visibility_lag)
+            self.own.acknowledged(listed, sent_at)
             self._heard_back(tail)
 
-        draft = Draft(make, then, note=False)
-        if first:
-            self.outbox.appendleft(draft)
-        else:
-            self.outbox.append(draft)
-
-    def _entry(self, booking: Booking, now: float) -> Entry:
-        timeout, lag, _ = self._spans(booking.policy)
-        settle = timeout + lag if booking.may_still_dial else millis(booking.settle_at - now)
-        return Entry(
-            booking.rid,
-            booking.lane,
-            booking.kind,
-            millis(now - booking.granted_at),
-            timeout,
-            lag,
-            int(booking.placed),
-            int(booking.open),
-            settle,
-            max(1, millis(booking.until - now)),
-            booking.call_id,
-        )
+        return Draft(lambda now: Beat(*self._pause, self.own.entries(listed, now)), then, note=False)
 
     def _heard_back(self, tail: Wire) -> None:
         """Take what a beat's reply tells: the pause, the agreed policy, lapses, this process's offers."""
         pause_at, pause_on, reason, agreed, lapsed, *offers = tail
-        self.pause = (int(pause_at), int(pause_on), str(reason))
-        if agreed != self.agreed:
-            self.agreed = str(agreed)
-            if agreed != self.wire_policy.text():
-                self.report("policies_differ", agreed=agreed, own=self.wire_policy.text())
-        if self.lapsed is not None and int(lapsed) > self.lapsed:
-            self.report("lapsed", reservations=int(lapsed) - self.lapsed)
-        self.lapsed = int(lapsed)
+        self._pause = (int(pause_at), int(pause_on), str(reason))
+        if agreed != self._agreed:
+            self._agreed = str(agreed)
+            if agreed != self.policy.text():
+                self.report("policies_differ", account=self.account, agreed=agreed, own=self.policy.text())
+        if self._lapsed is not None and int(lapsed) > self._lapsed:
+            self.report("lapsed", account=self.account, reservations=int(lapsed) - self._lapsed)
+        self._lapsed = int(lapsed)
         self.offered([str(seat) for seat in offers])
 
     def offered(self, seats: list[str]) -> None:
@@ -568,22 +445,17 @@ class Desk:
             if want is not None:
                 want.box.put(Offered())
             else:
-                # A seat that nobody here waits in: an ask that came through after its caller had gone.
-                self._withdraw_orphan(seat)
+                # Nobody here waits in it: an ask that came through after its caller had gone.
+                self._withdraw(seat)
 
-    def _withdraw_orphan(self, seat: str) -> None:
+    def _withdraw(self, seat: str) -> None:
         self._send(lambda _: Withdraw(seat, ""))
-
-    def look_again(self, now: float) -> None:
-        """Offers may have been missed (the wake-up connection is back): ask for them at once."""
-        if self.wants:
-            self.beat_at = now
 
     # The ledger's side
 
     def take(self, now: float) -> list[tuple[Draft, Who, Request]]:
         """Take everything out of the outbox, made for sending now."""
-        who = self.who()
+        who = Who(self.process, self._epoch, self.policy.text())
         batch = []
         while self.outbox:
             draft = self.outbox.popleft()
@@ -595,99 +467,77 @@ class Desk:
         """Take the ledger's reply to a draft."""
         self.down = None
         head = Head(*reply[:HEAD])  # type: ignore[arg-type]  # the wire's order is the head's
-        self._check_clock(head, draft.sent_at, now)
         if head.code == Code.FOREIGN:
             self._foreign(head, draft, now)
             return
-        if self.since and head.since != self.since:
-            self.since = head.since
+        jumped = self._clock.jumped(head.now / 1000, draft.sent_at, now)
+        if jumped:
+            self.report("clock_jumped", account=self.account, seconds=round(jumped, 3))
+            self._send(lambda _: Jumped(), note=False)
+        if self._since and head.since != self._since:
             self.report("lapsed_process", account=self.account)
             self._tell_all_again(now)
-        self.since = head.since
+        self._since = head.since
         self.line = head.waiting
-        self.next_at = now + (head.next_at - head.now) / 1000 if head.next_at else None
-        self.due_at = now + (head.due_at - head.now) / 1000
+        self._next_at = now + (head.next_at - head.now) / 1000 if head.next_at else None
+        self._due_at = now + (head.due_at - head.now) / 1000
         if draft.then is not None:
             draft.then(head, reply[HEAD:], draft.sent_at)
-        self._read_if_due(draft, now)
-
-    def _read_if_due(self, draft: Draft, now: float) -> None:
-        """Somebody here asked for a slot: renew the reading when it is due."""
-        asking = draft.want is not None or draft.box in self.watchers
-        if asking and self.reading_until is None and self.due_at is not None and now >= self.due_at:
+        # Somebody here asked for a slot: renew the reading when it is due, also while it still admits.
+        if draft.want is not None and now >= self._due_at:
             self._ask_duty(now)
-
-    def _foreign(self, head: Head, draft: Draft, now: float) -> None:
-        """The ledger is in another epoch: tell it everything anew, then send the draft again."""
-        if head.epoch != self.epoch:
-            first = not self.epoch
-            self.epoch, self.since = head.epoch, 0
-            self.offset_bound = None
-            if not first:
-                self.report("new_epoch", account=self.account, epoch=head.epoch)
-                self._tell_all_again(now)
-        if draft.note or draft.box is not None:
-            draft.sent_at = 0.0
-            self.outbox.append(draft)
-        else:
-            self._abandoned(draft)
-
-    def _abandoned(self, draft: Draft) -> None:
-        """A request that is not kept was not served; a duty or a reading among them ends here."""
-        if draft.reads:
-            self.reading_until = None
-            self._tell_watchers(self.down)
-
-    def _tell_all_again(self, now: float) -> None:
-        """The ledger has forgotten this process: list every reservation, and let the callers ask anew."""
-        self._send_beat(list(self.bookings.values()), first=True)
-        for want in self.wants.values():
-            want.again = True
-            want.box.put(Forgotten())
-        self._awake(now)
 
     def failed(self, drafts: list[Draft], error: Exception, now: float) -> None:
         """The ledger did not answer these drafts: keep the notes, tell who waits."""
+        if self.down is None:
+            self.report("ledger_down", account=self.account, error=str(error))
         self.down = error
         kept = []
         for draft in drafts:
             if draft.box is not None:
                 draft.box.put(LedgerDown(error))
             if draft.note:
-                draft.sent_at = 0.0 if draft.want is None else draft.sent_at
                 kept.append(draft)
-            else:
-                self._abandoned(draft)
+            elif draft.reads:
+                self._reading_lost(error)
         self.outbox.extendleft(reversed(kept))
         self._awake(now)
 
-    def _check_clock(self, head: Head, sent_at: float, now: float) -> None:
-        """Report a jump: the ledger's clock is ahead of all that earlier round trips allow."""
-        ledger = head.now / 1000
-        if self.offset_bound is not None:
-            allowed = self.offset_bound + DRIFT * (now - self.offset_at) + JUMP
-            if ledger - now > allowed and head.code != Code.FOREIGN:
-                self.report("clock_jumped", account=self.account, seconds=round(ledger - now - allowed + JUMP, 3))
-                self.offset_bound = None
-                self._send(lambda _: Jumped(), note=False)
-                return
-            self.offset_bound += DRIFT * (now - self.offset_at)
-        bound = ledger - sent_at
-        self.offset_bound = bound if self.offset_bound is None else min(self.offset_bound, bound)
-        self.offset_at = now
+    def _foreign(self, head: Head, draft: Draft, now: float) -> None:
+        """The ledger is in another epoch: tell it everything anew, then send the draft again."""
+        if head.epoch != self._epoch:
+            first = not self._epoch
+            self._epoch, self._since = head.epoch, 0
+            self._clock.reset()
+            if not first:
+                self.report("new_epoch", account=self.account, epoch=head.epoch)
+                self._tell_all_again(now)
+        if draft.note or draft.box is not None:
+            self.outbox.append(draft)
+        elif draft.reads:
+            self._reading_lost(None)
+
+    def _reading_lost(self, error: Exception | None) -> None:
+        self._reading_until = None
+        self._tell_watchers(error)
+
+    def _tell_all_again(self, now: float) -> None:
+        """The ledger has forgotten this process: list every reservation, and let the callers ask anew."""
+        self.outbox.appendleft(self._beat_draft(list(self.own.bookings.values())))
+        for want in self.wants.values():
+            want.again = True
+            want.box.put(Forgotten())
+        self._awake(now)
 
     # Closing
 
     def _shut(self, box: Box, now: float) -> None:
         self.closed = True
+        error = Closed("the guard was closed while the caller waited")
+        self._fail_callers(error)
         for want in list(self.wants.values()):
-            want.box.put(Failed(Closed("the guard was closed while the caller waited")))
             self._give_up(want, now, answer=False)
-        for watcher in self.watchers:
-            watcher.put(Failed(Closed("the guard was closed")))
-        self.watchers.clear()
         self.closing = box
-        self.check_closed()
 
     def check_closed(self) -> None:
         """Tell the closer when all that was noted is delivered."""
@@ -696,12 +546,5 @@ class Desk:
             self.closing = None
 
 
-def usage_numbers(usage: Usage) -> tuple[int, int, int]:
-    """Return a reading as it travels: limit, count, and the timestamp in microseconds, -1 for none."""
-    return usage.limit, usage.count, -1 if usage.timestamp is None else microseconds(usage.timestamp)
-
-
-def microseconds(stamp: datetime) -> int:
-    """Return a timestamp as whole microseconds; only ever compared with others of the same source."""
-    span = stamp.replace(tzinfo=None) - (stamp.utcoffset() or timedelta(0)) - datetime.min
-    return (span.days * 86_400 + span.seconds) * 1_000_000 + span.microseconds
+def _done(box: Box) -> Then:
+    return lambda _head, _tail, _sent_at: box.put(Done())

@@ -1,8 +1,8 @@
 """What leaving a block means for its booking. Pure; the rule of errors stands here and nowhere else.
 
-Not placed: only `CallRejected`, `NotPlaced`, or what the caller's `rejected` says, only before `placed()`, and only in a
-block that places. Every other error is unknown: the slot stays booked until its settle time, since the dial may have
-been accepted.
+Not placed: only `CallRejected`, `NotPlaced`, or what the caller's `rejected` says, only before `placed()`, and only in
+a block that places. Every other error is unknown: the slot stays booked until its settle time, since the dial may
+have been accepted.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How one caller is admitted, and how it asks for other things: generators that yield effects and receive mail.
 
-A plan yields `Post(message)` or `Wait(until)` and is sent `(now, mail)`: the time of its process's clock, and the mail that
-came, or `None` when `until` passed first. A plan never yields in a `finally`: giving back is the shell's `GiveUp`.
+A plan yields `Post(message)` or `Wait(until)` and is sent `(now, mail)`: the time of its process's clock, and the mail
+that came, or `None` when `until` passed first. A plan never yields in a `finally`: giving back is the shell's `GiveUp`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,10 @@ from admission.errors import (
     UsageUnavailable,
 )
 from admission.ledger.wire import NOTHING, Code
-from admission.values import Status
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from admission.values import Status
 
 Heard = tuple[float, Mail | None]
 Pauses = Callable[[float], float | None]
@@ -86,8 +89,8 @@ def admit(
 ) -> Generator[Effect, Heard, Booking]:
     """Wait in line until a slot is claimed, at most until `want.deadline`.
 
-    `asked`: the seat was already taken with another request. `source_timeout`: how long a caller that takes no seat waits
-    for a reading when there is none, in seconds.
+    `asked`: the seat was already taken with another request. `source_timeout`: seconds for which a caller that takes no
+    seat waits for a reading when there is none.
     """
     box = _Mailbox()
     while True:
@@ -188,7 +191,8 @@ def refusal(answer: Answer, want: Want, now: float) -> AdmissionError:
     }
     text = texts.get(
         answer.code,
-        f"no slot was free: {verdict.in_use} of {limit} in use, {verdict.position} ahead; try again in {retry_after:g} s",
+        f"no slot was free: {verdict.in_use} of {limit} in use, {verdict.position} ahead; "
+        f"try again in {retry_after:g} s",
     )
     error = kinds.get(answer.code, Saturated)(
         text,

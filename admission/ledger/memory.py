@@ -38,8 +38,8 @@ class MemoryLedger:
         """
         if self._pid != os.getpid():
             raise ConfigurationError(
-                f"this MemoryLedger belongs to process {self._pid} and was used in process {os.getpid()}: each would admit "
-                "the full limit; take a RedisLedger, or make the guard after the fork in one process only"
+                f"this MemoryLedger belongs to process {self._pid} and was used in process {os.getpid()}: each would "
+                "admit the full limit; take a RedisLedger, or make the guard after the fork in one process only"
             )
         return self._clerk
 

@@ -1,0 +1,346 @@
+"""The ledger that a fleet shares: the one file that knows redis-py.
+
+A process talks to each server over two connections: one pipe, driven by the clerk's thread, on which the requests of
+all its guards travel many at a time; and one ear, opened when somebody first stands in line, on which offers are told.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from typing import TYPE_CHECKING, Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.cluster import RedisCluster
+from redis.exceptions import (
+    AskError,
+    ClusterDownError,
+    MovedError,
+    NoScriptError,
+    RedisError,
+    ResponseError,
+    TimeoutError,  # noqa: A004 - same
+    TryAgainError,
+)
+from redis.retry import Retry
+
+from admission.clerk import Clerk, StoreDown
+from admission.clocks import SystemClock
+from admission.errors import ConfigurationError
+from admission.ledger import scripts
+from admission.process import process_token
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from admission.clocks import Clock
+    from admission.ledger.wire import Request, Who, Wire
+
+logger = logging.getLogger("admission")
+
+TIMEOUT = 2.0
+"""Seconds for connecting, and for a reply, before the server counts as away."""
+EAR_PAUSE = 0.5
+"""Seconds between two tries to bring the ear back."""
+RELOAD_MOST = 3
+"""Times that one batch may find the server without its scripts."""
+
+
+class RedisLedger:
+    """A ledger on Redis or Valkey, 6.2 or newer: standalone, behind Sentinel, or a cluster.
+
+    Nothing is connected before the first use; a forked child makes connections of its own.
+
+    Args:
+        server: A URL (`redis://host:port/db`, `rediss://`, `unix://`), or a redis-py client: `redis.Redis`, also one
+            from `Sentinel.master_for`, or `redis.cluster.RedisCluster`. The client's settings are used, its own
+            connections are not; closing it stays the caller's business. Both colours of guard work with it: all I/O is
+            done by one background thread.
+
+    Raises:
+        ConfigurationError: The URL cannot be read, or the client is an asyncio one.
+    """
+
+    def __init__(self, server: str | redis.Redis | RedisCluster) -> None:
+        if isinstance(server, str):
+            client: Any = _client(server)
+        elif isinstance(server, (redis.Redis, RedisCluster)):
+            client = server
+        else:
+            raise ConfigurationError(
+                f"{type(server).__module__}.{type(server).__name__} is not usable: give a URL, a redis.Redis or a "
+                "RedisCluster; AsyncGuard takes them too, its ledger works in a thread of its own"
+            )
+        self._client = client
+        self._pid = 0
+        self._kept: Clerk | None = None
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"RedisLedger({_where(self._client)})"
+
+    def clerk(self) -> Clerk:
+        """Return what drives the guards of the running process."""
+        pid = os.getpid()
+        if self._kept is None or self._pid != pid:
+            if self._pid != pid:
+                # A lock that another thread held at the fork stays locked for ever in the child.
+                self._lock = threading.Lock()
+                self._kept, self._pid = None, pid
+            with self._lock:
+                if self._kept is None:
+                    clock = SystemClock()
+                    self._kept = Clerk(RedisStore(self._client, clock), clock)
+        return self._kept
+
+
+def _client(url: str) -> redis.Redis:
+    try:
+        return redis.Redis.from_url(
+            url,
+            socket_timeout=TIMEOUT,
+            socket_connect_timeout=TIMEOUT,
+            health_check_interval=10,
+            retry=Retry(NoBackoff(), 0),
+        )
+    except (ValueError, TypeError):
+        # The URL may carry a password: it is not shown.
+        raise ConfigurationError("the Redis URL cannot be read: write redis://host:port/db") from None
+
+
+def _where(client: Any) -> str:
+    """Return where a client connects to, without credentials."""
+    if isinstance(client, RedisCluster):
+        return "cluster"
+    settings = client.connection_pool.connection_kwargs
+    if "path" in settings:
+        return f"unix://{settings['path']}"
+    if "host" not in settings:
+        return type(client.connection_pool).__name__
+    return f"{settings['host']}:{settings.get('port', 6379)}/{settings.get('db', 0)}"
+
+
+class Pipe:
+    """One connection to one server, for one thread.
+
+    Args:
+        pool: Whose settings the connection is made with.
+    """
+
+    def __init__(self, pool: Any) -> None:
+        self._pool = pool
+        self._connection: Any = None
+        self.run_id = ""
+        """The server's run id, read once per connection; empty where it may not be read."""
+
+    def run(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
+        """Send commands in one go and return their replies; error replies are returned, not raised.
+
+        Raises:
+            RedisError: The connection failed; any of the commands may have been run.
+        """
+        try:
+            self.connect()
+            return self._exchange(commands)
+        except (RedisError, OSError):
+            self.disconnect()
+            raise
+
+    def connect(self) -> None:
+        """Connect if there is no connection, and learn the server's run id."""
+        if self._connection is not None:
+            return
+        # Not from the pool: its connections are the caller's, and it would retry for seconds.
+        connection = self._pool.connection_class(**self._pool.connection_kwargs)
+        connection.retry = Retry(NoBackoff(), 0)
+        connection.connect()
+        self._connection = connection
+        (info,) = self._exchange([("INFO", "server")])
+        self.run_id = "" if isinstance(info, Exception) else _run_id(info)
+
+    def _exchange(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
+        connection = self._connection
+        for packed in connection.pack_commands(commands):
+            connection.send_packed_command(packed, check_health=False)
+        return [self._reply(connection) for _ in commands]
+
+    @staticmethod
+    def _reply(connection: Any) -> Any:
+        if connection.socket_timeout is None and not connection.can_read(timeout=TIMEOUT):
+            raise TimeoutError(f"no reply within {TIMEOUT:g} s")
+        try:
+            return connection.read_response(disconnect_on_error=False)
+        except ResponseError as error:
+            return error
+
+    def disconnect(self) -> None:
+        """Close the connection."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.disconnect()
+
+
+def _run_id(info: Any) -> str:
+    text = info.decode("utf-8", "replace") if isinstance(info, bytes) else str(info)
+    for line in text.splitlines():
+        if line.startswith("run_id:"):
+            return line.partition(":")[2].strip()
+    return ""
+
+
+class RedisStore:
+    """Runs requests as scripts.
+
+    Args:
+        client: The client whose settings are used.
+        clock: The process's clock.
+    """
+
+    lingers = True
+
+    def __init__(self, client: Any, clock: Clock) -> None:
+        self._client = client
+        self._clock = clock
+        self._cluster = client if isinstance(client, RedisCluster) else None
+        self._pipes: dict[str, Pipe] = {}
+        self._ear: Ear | None = None
+
+    def exchange(self, batch: Sequence[tuple[str, Who, Request]]) -> list[Wire | Exception]:
+        """Run requests in order, all of one server in one round trip."""
+        replies: list[Any] = [None] * len(batch)
+        by_pipe: dict[str, list[int]] = {}
+        try:
+            for index, (account, _, _) in enumerate(batch):
+                by_pipe.setdefault(self._server_of(account), []).append(index)
+            for server, indexes in by_pipe.items():
+                self._run(self._pipes[server], batch, indexes, replies)
+        except (RedisError, OSError) as error:
+            self._look_around()
+            raise StoreDown(error) from error
+        return [self._clean(reply) for reply in replies]
+
+    def _run(
+        self, pipe: Pipe, batch: Sequence[tuple[str, Who, Request]], indexes: list[int], replies: list[Any]
+    ) -> None:
+        """Run the requests at `indexes`; where the server has lost a script, load all and run the rest again."""
+        for _ in range(RELOAD_MOST):
+            pipe.connect()
+            commands = [self._command(pipe.run_id, *batch[index]) for index in indexes]
+            for index, reply in zip(indexes, pipe.run(commands), strict=True):
+                replies[index] = reply
+            indexes = [index for index in indexes if isinstance(replies[index], NoScriptError)]
+            if not indexes:
+                return
+            pipe.run([("SCRIPT", "LOAD", script.source) for script in scripts.SCRIPTS.values()])
+
+    @staticmethod
+    def _command(run_id: str, account: str, who: Who, request: Request) -> list[Any]:
+        keys = scripts.keys(account)
+        sha = scripts.SCRIPTS[request.verb].sha
+        return ["EVALSHA", sha, len(keys), *keys, *scripts.arguments(run_id, who, request)]
+
+    def _server_of(self, account: str) -> str:
+        """Return the name of the pipe to the server that keeps an account, making the pipe if needed."""
+        if self._cluster is None:
+            name, pool = "", self._client.connection_pool
+        else:
+            cluster: Any = self._cluster
+            node = cluster.nodes_manager.get_node_from_slot(cluster.keyslot(scripts.keys(account)[0]))
+            name, pool = node.name, cluster.get_redis_connection(node).connection_pool
+        if name not in self._pipes:
+            self._pipes[name] = Pipe(pool)
+        return name
+
+    def _clean(self, reply: Any) -> Wire | Exception:
+        if isinstance(reply, (MovedError, AskError, ClusterDownError, TryAgainError)):
+            self._look_around()
+        if isinstance(reply, Exception):
+            return reply
+        return [item.decode("utf-8", "replace") if isinstance(item, bytes) else item for item in reply]
+
+    def _look_around(self) -> None:
+        """After a fault, ask the cluster anew who keeps what."""
+        if self._cluster is None:
+            return
+        manager: Any = self._cluster.nodes_manager
+        try:
+            manager.initialize()
+        except (RedisError, OSError) as error:
+            logger.info("admission: the cluster does not tell its slots: %s", error)
+
+    def offers(self) -> list[tuple[str, str]]:
+        """Return nothing: offers come over the ear."""
+        return []
+
+    def listen(self, clerk: Clerk) -> None:
+        """Open the ear, or bring it back."""
+        if self._ear is None or not self._ear.alive:
+            self._ear = Ear(self._client, clerk)
+
+    def disconnect(self) -> None:
+        """Close all connections."""
+        for pipe in self._pipes.values():
+            pipe.disconnect()
+        self._pipes.clear()
+        ear, self._ear = self._ear, None
+        if ear is not None:
+            ear.stop()
+
+
+class Ear:
+    """The listening connection of this process, and the thread that reads it."""
+
+    def __init__(self, client: Any, clerk: Clerk) -> None:
+        self._client = client
+        self._clerk = clerk
+        self._stopped = threading.Event()
+        self._channel = scripts.wake_channel(process_token())
+        self._thread = threading.Thread(target=self._listen, name="admission-ear", daemon=True)
+        self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it listens, or tries to."""
+        return self._thread.is_alive()
+
+    def stop(self) -> None:
+        """Close the connection and end the thread."""
+        self._stopped.set()
+        self._thread.join(timeout=TIMEOUT)
+
+    def _listen(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                self._listen_once()
+            except (RedisError, OSError, ValueError) as error:
+                logger.info("admission: the wake-up connection broke: %s; it is brought back", error)
+                self._stopped.wait(EAR_PAUSE)
+
+    def _listen_once(self) -> None:
+        pubsub = self._client.pubsub()
+        try:
+            pubsub.subscribe(self._channel)
+            while not self._stopped.is_set():
+                message = pubsub.get_message(timeout=0.25)
+                if message is None:
+                    continue
+                if message["type"] == "subscribe":
+                    self._clerk.listening()
+                elif message["type"] == "message":
+                    self._hear(message["data"])
+        finally:
+            pubsub.close()
+
+    def _hear(self, data: Any) -> None:
+        text = data.decode("utf-8", "replace") if isinstance(data, bytes) else str(data)
+        _account, *seats = text.split("\n")
+        by_process: dict[str, list[str]] = {}
+        for seat in seats:
+            by_process.setdefault(seat.rpartition(".")[0], []).append(seat)
+        for process, mine in by_process.items():
+            self._clerk.offered(process, mine)
+
+
+__all__ = ["RedisLedger"]
