@@ -18,6 +18,7 @@ from admission.errors import (
 )
 from admission.guard import Guard
 from admission.ledger.memory import MemoryLedger
+from admission.ledger.redis import RedisLedger
 from admission.reservation import Reservation, current_reservation
 from admission.sources.puretalk import PureTalk
 from admission.values import Lane, LaneStatus, Policy, Status, Usage
@@ -38,6 +39,7 @@ __all__ = [
     "Policy",
     "PureTalk",
     "QueueFull",
+    "RedisLedger",
     "Refused",
     "Reservation",
     "Saturated",

@@ -1,7 +1,7 @@
 """One account's book: every verb of the ledger, in readable Python. `lua/<verb>.lua` says the same for Redis.
 
-Each verb hears the process that speaks, runs what time has made due, does its own work, and offers what is free. A claim
-is admitted iff
+Each verb hears the process that speaks, runs what time has made due, does its own work, and offers what is free. A
+claim is admitted iff
 
     in_use < limit - headroom,  not paused, not cooling down, the reading young enough
 
@@ -357,9 +357,7 @@ class Book:
         member = self.members[process]
         member.asked = now
         others = (other for name, other in self.members.items() if name != process)
-        wanted = any(
-            not other.barred and 0 <= now - other.asked < DEMAND_MS and other.asked >= 0 for other in others
-        )
+        wanted = any(not other.barred and 0 <= now - other.asked < DEMAND_MS and other.asked >= 0 for other in others)
         if member.barred and wanted:
             return Code.NOT_DUE, [0]
         code = self.readings.duty(process, now, self._agreed.refresh, duty.timeout, force=bool(duty.force))
@@ -398,9 +396,7 @@ class Book:
 
     def started(self, now: int, process: str, started: Started) -> tuple[Code, Wire]:
         """Book a call that the fleet did not place."""
-        facts = Facts(
-            process, "default", Kind.STARTED, now, 0, started.lag, placed=1, call_id=started.call_id
-        )
+        facts = Facts(process, "default", Kind.STARTED, now, 0, started.lag, placed=1, call_id=started.call_id)
         at = now - started.age
         return self.reservations.call_started(started.rid, facts, at, started.duration, now), []
 

@@ -162,8 +162,7 @@ class Pipe:
 
     def _exchange(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
         connection = self._connection
-        for packed in connection.pack_commands(commands):
-            connection.send_packed_command(packed, check_health=False)
+        connection.send_packed_command(connection.pack_commands(commands), check_health=False)
         return [self._reply(connection) for _ in commands]
 
     @staticmethod

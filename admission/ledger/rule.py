@@ -120,6 +120,8 @@ class Reservations:
         facts = self.facts.get(rid)
         call_id = call_id or (facts.call_id if facts else "")
         if call_id:
+            if twin := self._twin(rid, call_id):
+                self._drop(twin)
             self.calls[call_id] = (ENDED, now + REMEMBER_MS)
         if facts is None:
             return Code.UNKNOWN
@@ -219,11 +221,20 @@ class Reservations:
 
     def _bind(self, rid: str, facts: Facts, call_id: str, now: int) -> None:
         """Bind a call id; a call that was reported as started under it merges into the reservation."""
-        other = self._binding(call_id)
+        twin = self._twin(rid, call_id)
         facts.call_id = call_id
         self.calls[call_id] = (rid, max(now + REMEMBER_MS, self.until.get(rid, 0)))
-        # Another reservation under the same id is a caller's mistake and keeps its slot: two calls may be live.
-        if other and other != rid and other in self.facts and self.facts[other].kind == Kind.STARTED:
+        if twin:
             if rid in self.pending:
-                self.pending[rid] = min(self.pending[rid], self.pending.get(other, -1))
-            self._drop(other)
+                self.pending[rid] = min(self.pending[rid], self.pending.get(twin, -1))
+            self._drop(twin)
+
+    def _twin(self, rid: str, call_id: str) -> str | None:
+        """Return the other reservation under a call id, if it was booked when the call was reported as started.
+
+        Any other under the same id is a caller's mistake and keeps its slot: two calls may be live.
+        """
+        other = self._binding(call_id)
+        if other and other != rid and other in self.facts and self.facts[other].kind == Kind.STARTED:
+            return other
+        return None

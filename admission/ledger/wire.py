@@ -183,6 +183,11 @@ class Entry(NamedTuple):
     call_id: str
 
 
+def _plain(value: int | str) -> int | str:
+    """Return a number without the name that an enumeration gives it."""
+    return int(value) if isinstance(value, int) else value
+
+
 class Request:
     """One message to the ledger."""
 
@@ -191,7 +196,7 @@ class Request:
 
     def fields(self) -> Wire:
         """Return the arguments in wire order."""
-        return [getattr(self, name) for name in self.__dataclass_fields__]  # type: ignore[attr-defined]  # all are dataclasses
+        return [_plain(getattr(self, name)) for name in self.__dataclass_fields__]  # type: ignore[attr-defined]  # all are dataclasses
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,7 +301,7 @@ class Beat(Request):
         """Return the arguments in wire order, the entries flattened."""
         flat: Wire = [self.pause_at, self.pause_on, self.pause_reason]
         for entry in self.entries:
-            flat.extend(entry)
+            flat.extend(map(_plain, entry))
         return flat
 
 

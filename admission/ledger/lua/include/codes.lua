@@ -1,0 +1,21 @@
+-- The numbers of `wire.py` and its neighbours; a test compares them.
+
+local OK, GRANTED, IN_LINE, SATURATED, FULL, PAUSED, UNREAD, UNKNOWN = 1, 2, 3, 4, 5, 6, 7, 8
+local WITHDRAWN, FOREIGN, NOT_DUE, OVERLAPPING, TOO_OLD, CACHED, DISBELIEVED = 9, 10, 11, 12, 13, 14, 15
+local LATE = 16
+
+local HOLD, TRACK, STARTED = 0, 2, 3
+
+local READ, PASSING, FINAL = 0, 1, 2
+
+local BEAT_MS = 1000
+local OFFER_MS = 1000
+local PASS_MAX_MS = 8000
+local COOL_MAX_MS = 30000
+local BACKOFF_MAX_MS = 5000
+local RETRY_MAX_MS = 300000
+local TOMBSTONE_MS = 600000
+local REMEMBER_MS = 3600000
+local DEMAND_MS = 2000
+local SHORTEST_TOKEN_MS = 1000
+local SHORTEST_TTL_MS = 3600000

@@ -1,0 +1,69 @@
+-- refuse: the provider refused the call: cancel the booking, cool the fleet down, and take a seat at the head.
+--
+-- KEYS[1] account_key    hash  what the account has one of, and a record for each name in the book
+-- KEYS[2] pending_key    zset  reservation by settle time
+-- KEYS[3] due_key        zset  what time makes due, by that time
+-- KEYS[4] processes_key  zset  by name: each process, and its reservations and seats
+-- KEYS[5] line_key       zset  seat by score
+-- KEYS[6] heads_key      zset  first seats that may be offered a slot, by score
+-- KEYS[7] turns_key      zset  offers and passed-over processes by their end
+-- ARGV[1]  run_id         text, the server's, or empty
+-- ARGV[2]  process        text
+-- ARGV[3]  epoch          number
+-- ARGV[4]  policy         text, see PolicyWire
+-- ARGV[5]  rid            text
+-- ARGV[6]  age_ms         ms since the refusal
+-- ARGV[7]  retry_after_ms ms, as the provider told it
+-- ARGV[8]  seat           text, empty: do not wait
+-- ARGV[9]  lane           text
+-- returns    code now_ms epoch since_ms waiting due_at_ms next_at_ms age_ms position limit in_use retry_after_ms
+--            usage_age_ms pause_reason error
+-- writes     drops the reservation, withdraws all offers, opens or lengthens the cool-down, enters the seat; the one
+--            TTL of all keys (twice max_call_duration, at least 1 h) is renewed when a quarter has gone; none while
+--            paused
+-- atomicity  all or nothing, so the caller never loses its place; sent again it finds its seat and cools no further
+
+local account_key, pending_key, due_key, processes_key, line_key, heads_key, turns_key = unpack(KEYS)
+local run_id, process, epoch, policy = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
+local rid, age_ms, retry_after_ms, seat, lane = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8], ARGV[9]
+local wanted = {'r' .. rid, 's' .. seat}
+
+--@include open
+
+--- Open the cool-down, or double it when the refused call was claimed after its end.
+local function cool(at, claimed)
+  local span = math.min(retry_after_ms, RETRY_MAX_MS)
+  if state.cool_span == 0 or claimed > state.cool_since then
+    local doubled = math.min(2 * state.cool_span, math.max(COOL_MAX_MS, state.refresh))
+    state.cool_span = doubled > 0 and doubled or state.refresh
+    state.cool_since = now
+    span = math.max(span, state.cool_span)
+  end
+  state.cool_after = math.max(state.cool_after, at)
+  state.cool_until = math.max(state.cool_until, at + span)
+  state.changed = true
+end
+
+local function refuse()
+  local booked = reservation(rid)
+  if booked then
+    cool(now - age_ms, booked.claimed)
+    end_call(rid, '')
+    withdraw_offers()
+  end
+  if seat == '' then
+    return OK, verdict(0, 0)
+  end
+  me.asked = now
+  local place = read('s' .. seat)
+  if place == '' then
+    return WITHDRAWN, verdict(0, count_waiting())
+  end
+  if not place then
+    local first = tonumber(call('ZRANGE', line_key, 0, 0, 'WITHSCORES')[2])
+    enter(seat, process, lane, math.min(now * 1000, first - 1))
+  end
+  return IN_LINE, verdict(0, position(seat))
+end
+
+return answer(refuse())
