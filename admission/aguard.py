@@ -24,6 +24,7 @@ from admission.core.messages import (
 from admission.drivers import LoopBox, arun
 from admission.errors import ConfigurationError, Refused, Unavailable
 from admission.ledger.wire import Kind, Outcome
+from admission.loops import LoopTasks
 from admission.reservation import Reservation, clean_call_id, enter, leave
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ T = TypeVar("T")
 class AsyncGuard(GuardBase):
     """Admits calls of tasks and coroutine functions. Takes what `GuardBase` takes."""
 
-    _loop: asyncio.AbstractEventLoop
+    _tasks: LoopTasks | None = None
+    _loops: tuple[LoopTasks, ...] = ()
 
     @classmethod
     def from_env(cls, **settings: Any) -> AsyncGuard:
@@ -169,6 +171,8 @@ class AsyncGuard(GuardBase):
         box = LoopBox(self._clock)
         if not await self._run(plans.tell(Shut(box), DRAIN), box):
             self._log_undelivered()
+        await (await self._tasks_here()).end()
+        self._tasks = None
 
     async def __aenter__(self) -> AsyncGuard:  # noqa: PYI034 - guards are not subclassed
         return self
@@ -178,20 +182,31 @@ class AsyncGuard(GuardBase):
 
     async def _run(self, plan: Generator[Effect, plans.Heard, T], box: LoopBox) -> T:
         # Readings are taken on the loop that asked last.
-        self._loop = asyncio.get_running_loop()
+        if self._tasks is None or self._tasks.loop is not asyncio.get_running_loop():
+            self._tasks = await self._tasks_here()
         return await arun(plan, box, self._post, self._clock)
 
+    async def _tasks_here(self) -> LoopTasks:
+        """Return the running loop's tasks, made at its first use."""
+        self._loops = tuple(tasks for tasks in self._loops if not tasks.loop.is_closed())
+        loop = asyncio.get_running_loop()
+        for tasks in self._loops:
+            if tasks.loop is loop:
+                return tasks
+        tasks = LoopTasks()
+        self._loops = (*self._loops, tasks)
+        await tasks.begin()
+        return tasks
+
     def _begin_reading(self, t0: int) -> None:
-        try:
-            self._loop.call_soon_threadsafe(self._start_reading, t0)
-        except (AttributeError, RuntimeError):
-            # The loop that wanted to dial is closed, and nobody there waits for the reading any more.
+        def refused() -> None:
+            # The loop that wanted to dial has ended, and nobody there waits for the reading any more.
             self._post(Fetched(t0, Outcome.ABANDONED))
 
-    def _start_reading(self, t0: int) -> None:
-        task = asyncio.get_running_loop().create_task(self._read(t0))
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        if self._tasks is None:
+            refused()
+        else:
+            self._tasks.start(lambda: self._read(t0), refused)
 
     async def _read(self, t0: int) -> None:
         fetched = Fetched(t0, Outcome.ABANDONED)

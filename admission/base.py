@@ -128,7 +128,6 @@ class GuardBase:
         self._clerk: Clerk | None = None
         self._pid = 0
         self._ids = itertools.count()
-        self._under_way: set[object] = set()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} account={self.account} source={self._source!r} ledger={self._ledger!r}>"

@@ -301,7 +301,7 @@ class Beat(Request):
         """Return the arguments in wire order, the entries flattened."""
         flat: Wire = [self.pause_at, self.pause_on, self.pause_reason]
         for entry in self.entries:
-            flat.extend(map(_plain, entry))
+            flat.extend([_plain(value) for value in entry])
         return flat
 
 

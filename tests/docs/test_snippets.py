@@ -1,0 +1,70 @@
+"""Every Python block of the README and of the docs is run, in the order of its page."""
+
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+import admission
+from admission import Policy
+from admission.testing import FakePureTalk, serve
+from tests.servers import redis_server
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+class Client:
+    """A reader's own client: it places calls at the stand-in provider."""
+
+    def __init__(self, provider):
+        self.provider = provider
+
+    def start(self, lead):
+        return self.provider.start_call(duration=0.05, metadata=lead)
+
+    try_start = start
+
+    def wait_until_over(self, call_id):
+        time.sleep(0.05)
+        self.provider.end_call(call_id)
+
+
+@pytest.fixture(scope="module")
+def redis_url():
+    with redis_server() as server:
+        yield server.url
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_python_block_of_the_page_runs(page, redis_url, monkeypatch):
+    blocks = BLOCK.findall(page.read_text("utf-8"))
+    # A reader's account has a lag of seconds; the stand-in has none, and the test no time.
+    quick = Policy(visibility_lag=0.0, refresh_interval=0.05, timeout=20)
+    real = admission.base.GuardBase.__init__
+    monkeypatch.setattr(
+        admission.base.GuardBase, "__init__", lambda self, *a, **k: real(self, *a, **{"policy": quick, **k})
+    )
+    provider = FakePureTalk(limit=20)
+    with serve(provider) as served:
+        monkeypatch.setenv("PURETALK_API_KEY", provider.api_key)
+        monkeypatch.setenv("PURETALK_BASE_URL", served.url)
+        if page.name == "README.md":
+            monkeypatch.setenv("ADMISSION_REDIS_URL", redis_url)
+        else:
+            monkeypatch.setenv("ADMISSION_LEDGER", "memory")
+        namespace = {"client": Client(provider), "leads": [f"lead-{n}" for n in range(20)], "redis_url": redis_url}
+        for number, block in enumerate(blocks):
+            exec(compile(block, f"{page.name}, block {number + 1}", "exec"), namespace)  # noqa: S102 - the docs' own
+        for thing in namespace.values():
+            if isinstance(thing, admission.Guard):
+                thing.close()
+    assert provider.overshoots == 0
+
+
+def test_the_pages_have_examples():
+    counts = {page.name: len(BLOCK.findall(page.read_text("utf-8"))) for page in PAGES}
+    assert counts["README.md"] >= 3
+    assert counts["tutorial.md"] >= 6
