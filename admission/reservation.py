@@ -193,10 +193,9 @@ def leave(token: contextvars.Token[Enclosing | None]) -> None:
 
 def encloses(account: str) -> bool:
     """Whether a block of this account encloses the running code in the same task or thread."""
-    owner = this_owner()
     block = _enclosing.get()
     while block is not None:
-        if block.reservation.account == account and block.owner == owner:
+        if block.reservation.account == account and block.owner == this_owner():
             return True
         block = block.outer
     return False

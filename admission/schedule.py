@@ -29,18 +29,21 @@ class Schedule:
     """
 
     def __init__(self, wait: Wait | None = None, stop: Stop | None = None) -> None:
-        self._retrying = Retrying(wait=wait or DEFAULT_WAIT, stop=stop or stop_never)
-        self._state = RetryCallState(self._retrying, None, (), {})
+        self._wait: Wait = wait or DEFAULT_WAIT
+        self._stop: Stop = stop or stop_never
+        self._state: Any = None
 
     def __call__(self, elapsed: float) -> float | None:
         """An attempt failed `elapsed` seconds after the start: return seconds to the next one, `None` to give up."""
-        state: Any = self._state
+        if self._state is None:  # most callers never wait
+            self._state = RetryCallState(Retrying(wait=self._wait, stop=self._stop), None, (), {})
+        state = self._state
         outcome = Future(state.attempt_number)
         outcome.set_exception(_STILL_WAITING)
         state.outcome = outcome
         state.outcome_timestamp = state.start_time + elapsed
-        state.upcoming_sleep = max(0.0, float(self._retrying.wait(state)))
-        if self._retrying.stop(state):
+        state.upcoming_sleep = max(0.0, float(self._wait(state)))
+        if self._stop(state):
             return None
         pause: float = state.upcoming_sleep
         state.idle_for += pause

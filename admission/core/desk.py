@@ -132,6 +132,7 @@ class Desk:
         self.account = account
         self.process = process
         self.policy = wire_policy(policy)
+        self._policy_text = self.policy.text()
         self.source_timeout = source_timeout
         self.fetch = fetch
         self.report = report
@@ -160,7 +161,7 @@ class Desk:
         """Who waits for a reading without a seat."""
         self._last_error: Exception | None = None
         self._pause = (0, 0, "")
-        self._agreed = self.policy.text()
+        self._agreed = self._policy_text
         self._lapsed: int | None = None
         self._clock = ClockWatch()
 
@@ -431,8 +432,8 @@ class Desk:
         self._pause = (int(pause_at), int(pause_on), str(reason))
         if agreed != self._agreed:
             self._agreed = str(agreed)
-            if agreed != self.policy.text():
-                self.report("policies_differ", account=self.account, agreed=agreed, own=self.policy.text())
+            if agreed != self._policy_text:
+                self.report("policies_differ", account=self.account, agreed=agreed, own=self._policy_text)
         if self._lapsed is not None and int(lapsed) > self._lapsed:
             self.report("lapsed", account=self.account, reservations=int(lapsed) - self._lapsed)
         self._lapsed = int(lapsed)
@@ -455,7 +456,7 @@ class Desk:
 
     def take(self, now: float) -> list[tuple[Draft, Who, Request]]:
         """Take everything out of the outbox, made for sending now."""
-        who = Who(self.process, self._epoch, self.policy.text())
+        who = Who(self.process, self._epoch, self._policy_text)
         batch = []
         while self.outbox:
             draft = self.outbox.popleft()
