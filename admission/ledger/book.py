@@ -130,8 +130,6 @@ class Book:
     def _agree(self) -> None:
         """Take the stricter of each account-wide setting of the processes heard."""
         policies = [PolicyWire.parse(member.policy) for member in self.members.values()]
-        if not policies:
-            return
         self.policy = PolicyWire(
             refresh=max(policy.refresh for policy in policies),
             staleness=min(policy.staleness for policy in policies),
@@ -374,7 +372,7 @@ class Book:
         miscounted = answer.count < len(self.reservations.held)
         return Code.DISBELIEVED if miscounted else Code.OK, []
 
-    def status(self, now: int, process: str, _request: AskStatus) -> tuple[Code, Wire]:
+    def status(self, now: int, _process: str, _request: AskStatus) -> tuple[Code, Wire]:
         """Tell the account's state."""
         readings, kept = self.readings, self.reservations
         booked = len(kept.facts) - len(kept.pending)

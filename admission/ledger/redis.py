@@ -7,7 +7,6 @@ all its guards travel many at a time; and one ear, opened when somebody first st
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +29,7 @@ from admission.clerk import Clerk, StoreDown
 from admission.clocks import SystemClock
 from admission.errors import ConfigurationError
 from admission.ledger import scripts
-from admission.process import process_token
+from admission.process import PerProcess, process_token
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,26 +73,18 @@ class RedisLedger:
                 "RedisCluster; AsyncGuard takes them too, its ledger works in a thread of its own"
             )
         self._client = client
-        self._pid = 0
-        self._kept: Clerk | None = None
-        self._lock = threading.Lock()
+        self._clerks = PerProcess(self._new_clerk)
 
     def __repr__(self) -> str:
         return f"RedisLedger({_where(self._client)})"
 
     def clerk(self) -> Clerk:
         """Return what drives the guards of the running process."""
-        pid = os.getpid()
-        if self._kept is None or self._pid != pid:
-            if self._pid != pid:
-                # A lock that another thread held at the fork stays locked for ever in the child.
-                self._lock = threading.Lock()
-                self._kept, self._pid = None, pid
-            with self._lock:
-                if self._kept is None:
-                    clock = SystemClock()
-                    self._kept = Clerk(RedisStore(self._client, clock), clock)
-        return self._kept
+        return self._clerks.get()
+
+    def _new_clerk(self) -> Clerk:
+        clock = SystemClock()
+        return Clerk(RedisStore(self._client, clock), clock)
 
 
 def _client(url: str) -> redis.Redis:

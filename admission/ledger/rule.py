@@ -134,8 +134,8 @@ class Reservations:
         return self.ended(rid, call_id, now)
 
     def call_started(self, rid: str, facts: Facts, at: int, duration: int, now: int) -> Code:
-        """Book a call that the fleet did not place, unless its id is known already."""
-        if facts.call_id in self.calls:
+        """Book a call that the fleet did not place, unless it is known already."""
+        if rid in self.facts or facts.call_id in self.calls:
             return Code.UNKNOWN
         self.facts[rid] = facts
         self.until[rid] = now + duration

@@ -1,13 +1,13 @@
 -- ask: claim a slot at once, or take a seat in the line. A newcomer goes first only where nobody who may go stands in
 -- line.
 --
--- KEYS[1] account_key    hash  what the account has one of, and a record for each name in the book
--- KEYS[2] pending_key    zset  reservation by settle time
--- KEYS[3] due_key        zset  what time makes due, by that time
--- KEYS[4] processes_key  zset  by name: each process, and its reservations and seats
--- KEYS[5] line_key       zset  seat by score
--- KEYS[6] heads_key      zset  first seats that may be offered a slot, by score
--- KEYS[7] turns_key      zset  offers and passed-over processes by their end
+-- KEYS[1]  account        hash: what the account has one of, and a record for each name in the book
+-- KEYS[2]  pending        zset: reservations by settle time
+-- KEYS[3]  due            zset: what time makes due, by that time
+-- KEYS[4]  processes      zset: by name each process, its reservations and its seats
+-- KEYS[5]  line           zset: seats by score
+-- KEYS[6]  heads          zset: the first seat of each process that may be offered a slot, by score
+-- KEYS[7]  turns          zset: open offers, and passed-over processes, by their end
 -- ARGV[1]  run_id         text, the server's, or empty
 -- ARGV[2]  process        text
 -- ARGV[3]  epoch          number
@@ -27,7 +27,10 @@
 --            at least 1 h) is renewed when a quarter has gone; none while paused
 -- atomicity  all or nothing; sent again it finds its claim or its seat, and takes no second one
 
-local account_key, pending_key, due_key, processes_key, line_key, heads_key, turns_key = unpack(KEYS)
+local keys = {
+  account = KEYS[1], pending = KEYS[2], due = KEYS[3], processes = KEYS[4], line = KEYS[5], heads = KEYS[6],
+  turns = KEYS[7],
+}
 local run_id, process, epoch, policy = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local seat, rid, lane, kind, timeout_ms = ARGV[5], ARGV[6], ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9])
 local lag_ms, duration_ms, join = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
@@ -35,6 +38,8 @@ local waited_ms = tonumber(ARGV[13])
 local wanted = {'r' .. rid, 's' .. seat}
 
 --@include open
+--@include claim
+--@include verdict
 
 local function take_seat()
   local score = (now - waited_ms) * 1000
@@ -42,7 +47,7 @@ local function take_seat()
     score = math.max(clock.last_score + 1, score)
     clock.last_score = score
   end
-  enter(seat, process, lane, score)
+  the_line().enter(seat, lane, score)
 end
 
 local function ask()
@@ -56,10 +61,10 @@ local function ask()
     return GRANTED, verdict(now - booked.claimed, 0)
   end
   if place then
-    return IN_LINE, verdict(0, position(seat))
+    return IN_LINE, verdict(0, the_line().position(seat))
   end
   if room() > count_offers() then
-    book(rid, lane, kind, timeout_ms, lag_ms, duration_ms)
+    book_claim(rid, lane, kind, timeout_ms, lag_ms, duration_ms)
     return GRANTED, verdict(0, 0)
   end
   if join == 0 then
@@ -69,7 +74,7 @@ local function ask()
     return FULL, verdict(0, count_waiting())
   end
   take_seat()
-  return IN_LINE, verdict(0, position(seat))
+  return IN_LINE, verdict(0, the_line().position(seat))
 end
 
 return answer(ask())

@@ -1,12 +1,12 @@
 -- beat: hear a process; tell it its offers, the pause, and the policy that the fleet agreed on.
 --
--- KEYS[1] account_key    hash  what the account has one of, and a record for each name in the book
--- KEYS[2] pending_key    zset  reservation by settle time
--- KEYS[3] due_key        zset  what time makes due, by that time
--- KEYS[4] processes_key  zset  by name: each process, and its reservations and seats
--- KEYS[5] line_key       zset  seat by score
--- KEYS[6] heads_key      zset  first seats that may be offered a slot, by score
--- KEYS[7] turns_key      zset  offers and passed-over processes by their end
+-- KEYS[1]  account        hash: what the account has one of, and a record for each name in the book
+-- KEYS[2]  pending        zset: reservations by settle time
+-- KEYS[3]  due            zset: what time makes due, by that time
+-- KEYS[4]  processes      zset: by name each process, its reservations and its seats
+-- KEYS[5]  line           zset: seats by score
+-- KEYS[6]  heads          zset: the first seat of each process that may be offered a slot, by score
+-- KEYS[7]  turns          zset: open offers, and passed-over processes, by their end
 -- ARGV[1]  run_id         text, the server's, or empty
 -- ARGV[2]  process        text
 -- ARGV[3]  epoch          number
@@ -14,14 +14,17 @@
 -- ARGV[5]  pause_at_ms    ms, stamp of the process's newest word on pausing
 -- ARGV[6]  pause_on       0 or 1
 -- ARGV[7]  pause_reason   text
--- ARGV[8...] entries       11 for each reservation listed: the fields of Entry, times in ms
+-- ARGV[8...] entries      11 for each reservation listed: the fields of Entry, times in ms
 -- returns    code now_ms epoch since_ms waiting due_at_ms next_at_ms pause_at_ms pause_on pause_reason policy lapsed
 --            seat...
 -- writes     extends open place blocks, books again what was forgotten; takes a newer word on pausing over; the one TTL
 --            of all keys (twice max_call_duration, at least 1 h) is renewed when a quarter has gone; none while paused
 -- atomicity  all or nothing; sent again it changes nothing
 
-local account_key, pending_key, due_key, processes_key, line_key, heads_key, turns_key = unpack(KEYS)
+local keys = {
+  account = KEYS[1], pending = KEYS[2], due = KEYS[3], processes = KEYS[4], line = KEYS[5], heads = KEYS[6],
+  turns = KEYS[7],
+}
 local run_id, process, epoch, policy = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local pause_at_ms, pause_on, pause_reason = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
 local entries, wanted = {}, {}
@@ -32,10 +35,15 @@ for first = 8, #ARGV, 11 do
   entry.settle_ms, entry.left_ms = tonumber(ARGV[first + 8]), tonumber(ARGV[first + 9])
   entry.call_id = ARGV[first + 10]
   entries[#entries + 1] = entry
-  wanted[math.min(#entries, 1000)] = 'r' .. entry.rid
+  if #wanted < 1000 then
+    wanted[#wanted + 1] = 'r' .. entry.rid
+  end
 end
 
 --@include open
+--@include booking
+--@include calls
+--@include pausing
 
 --- An open place block is extended, what was forgotten is booked again.
 local function list(entry)
@@ -46,8 +54,8 @@ local function list(entry)
   local settle = now + entry.settle_ms
   local booked = reservation(rid)
   if not booked then
-    booked = new_reservation(process, entry.lane, entry.kind, now - entry.claimed_ms, entry.timeout_ms, entry.lag_ms)
-    booked.over_at = now + entry.left_ms
+    local claimed, over_at = now - entry.claimed_ms, now + entry.left_ms
+    booked = new_reservation(entry.lane, entry.kind, claimed, entry.timeout_ms, entry.lag_ms, over_at)
   end
   booked.open = entry.open
   booked.placed = math.max(booked.placed, entry.placed)
@@ -63,19 +71,27 @@ local function list(entry)
   review(rid, booked)
 end
 
+local function agreed()
+  return string.format(
+    '%d,%d,%d,%d,%d,%d,%d',
+    state.refresh, state.staleness, state.lease, state.headroom, state.max_waiting, state.lag, state.duration
+  )
+end
+
 if pause_at_ms > state.pause_at then
   set_pause(pause_at_ms, pause_on, pause_reason)
 end
 for _, entry in ipairs(entries) do
   list(entry)
 end
-serve()
-local tail = {state.pause_at, state.pause_on, state.pause_reason, policy_text(), clock.lapsed}
+local tail = {state.pause_at, state.pause_on, state.pause_reason, agreed(), clock.lapsed}
 if count_waiting() > 0 then
-  for _, entry in ipairs(call('ZRANGEBYLEX', processes_key, '[f' .. process .. '\0', '(f' .. process .. '\1')) do
-    tail[#tail + 1] = string.sub(entry, #process + 3)
+  local line = the_line()
+  line.serve()
+  for _, seat in ipairs(line.offered_to(process)) do
+    tail[#tail + 1] = seat
   end
-  if #tail > 5 or first_seat(process) then
+  if #tail > 5 or line.has_parked(process) then
     me.asked = now
   end
 end

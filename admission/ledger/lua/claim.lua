@@ -1,12 +1,12 @@
 -- claim: claim the slot that was offered to a seat. Refused, the seat stays and the offer is lost.
 --
--- KEYS[1] account_key    hash  what the account has one of, and a record for each name in the book
--- KEYS[2] pending_key    zset  reservation by settle time
--- KEYS[3] due_key        zset  what time makes due, by that time
--- KEYS[4] processes_key  zset  by name: each process, and its reservations and seats
--- KEYS[5] line_key       zset  seat by score
--- KEYS[6] heads_key      zset  first seats that may be offered a slot, by score
--- KEYS[7] turns_key      zset  offers and passed-over processes by their end
+-- KEYS[1]  account        hash: what the account has one of, and a record for each name in the book
+-- KEYS[2]  pending        zset: reservations by settle time
+-- KEYS[3]  due            zset: what time makes due, by that time
+-- KEYS[4]  processes      zset: by name each process, its reservations and its seats
+-- KEYS[5]  line           zset: seats by score
+-- KEYS[6]  heads          zset: the first seat of each process that may be offered a slot, by score
+-- KEYS[7]  turns          zset: open offers, and passed-over processes, by their end
 -- ARGV[1]  run_id         text, the server's, or empty
 -- ARGV[2]  process        text
 -- ARGV[3]  epoch          number
@@ -24,41 +24,48 @@
 --            max_call_duration, at least 1 h) is renewed when a quarter has gone; none while paused
 -- atomicity  all or nothing; sent again it finds its claim, and takes no second one
 
-local account_key, pending_key, due_key, processes_key, line_key, heads_key, turns_key = unpack(KEYS)
+local keys = {
+  account = KEYS[1], pending = KEYS[2], due = KEYS[3], processes = KEYS[4], line = KEYS[5], heads = KEYS[6],
+  turns = KEYS[7],
+}
 local run_id, process, epoch, policy = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local seat, rid, lane, kind, timeout_ms = ARGV[5], ARGV[6], ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9])
 local lag_ms, duration_ms = tonumber(ARGV[10]), tonumber(ARGV[11])
 local wanted = {'r' .. rid, 's' .. seat}
 
 --@include open
+--@include claim
+--@include verdict
+
+local line = the_line()
 
 local function claim()
   me.asked = now
-  if me.passed_until > now then
-    me.passed_until = 0
-    let_back(process, me)
-  end
+  local was_passed_over = me.passed_until > now
   me.passed_until = 0
-  serve()
+  if was_passed_over then
+    line.let_back(process, me)
+  end
+  line.serve()
   local booked = reservation(rid)
   if booked then
     return GRANTED, verdict(now - booked.claimed, 0)
   end
-  local owner = process_of(seat)
+  local owner = line.owner_of(seat)
   if not owner then
     return UNKNOWN, verdict(0, count_waiting())
   end
-  local ahead = position(seat)
-  if not is_offered(seat) then
+  local ahead = line.position(seat)
+  if not line.is_offered(seat) then
     return closed() or IN_LINE, verdict(0, ahead)
   end
   if room() == 0 then
-    take_back(seat, owner)
+    line.take_back(seat, owner)
     return closed() or SATURATED, verdict(0, ahead)
   end
   me.span = 0
-  give_up(seat)
-  book(rid, lane, kind, timeout_ms, lag_ms, duration_ms)
+  line.give_up(seat)
+  book_claim(rid, lane, kind, timeout_ms, lag_ms, duration_ms)
   return GRANTED, verdict(0, 0)
 end
 

@@ -1,12 +1,12 @@
 -- duty: ask to be the fleet's one reader; a process with a wrong key gets no duty while another asks.
 --
--- KEYS[1] account_key    hash  what the account has one of, and a record for each name in the book
--- KEYS[2] pending_key    zset  reservation by settle time
--- KEYS[3] due_key        zset  what time makes due, by that time
--- KEYS[4] processes_key  zset  by name: each process, and its reservations and seats
--- KEYS[5] line_key       zset  seat by score
--- KEYS[6] heads_key      zset  first seats that may be offered a slot, by score
--- KEYS[7] turns_key      zset  offers and passed-over processes by their end
+-- KEYS[1]  account        hash: what the account has one of, and a record for each name in the book
+-- KEYS[2]  pending        zset: reservations by settle time
+-- KEYS[3]  due            zset: what time makes due, by that time
+-- KEYS[4]  processes      zset: by name each process, its reservations and its seats
+-- KEYS[5]  line           zset: seats by score
+-- KEYS[6]  heads          zset: the first seat of each process that may be offered a slot, by score
+-- KEYS[7]  turns          zset: open offers, and passed-over processes, by their end
 -- ARGV[1]  run_id         text, the server's, or empty
 -- ARGV[2]  process        text
 -- ARGV[3]  epoch          number
@@ -18,7 +18,10 @@
 --            quarter has gone; none while paused
 -- atomicity  one process at most has the token; sent again it gets the same one
 
-local account_key, pending_key, due_key, processes_key, line_key, heads_key, turns_key = unpack(KEYS)
+local keys = {
+  account = KEYS[1], pending = KEYS[2], due = KEYS[3], processes = KEYS[4], line = KEYS[5], heads = KEYS[6],
+  turns = KEYS[7],
+}
 local run_id, process, epoch, policy = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local timeout_ms, force = tonumber(ARGV[5]), tonumber(ARGV[6])
 local wanted = {}
@@ -27,9 +30,9 @@ local wanted = {}
 
 --- Say whether another process, whose key is not wrong, wants to dial.
 local function is_wanted()
-  for _, name in ipairs(call('ZRANGEBYLEX', processes_key, '[p', '(q')) do
-    local other = member(string.sub(name, 2))
-    if other ~= me and not other.barred and other.asked >= 0 and now - other.asked < DEMAND_MS then
+  for _, name in ipairs(call('ZRANGEBYLEX', keys.processes, '[p', '(q')) do
+    local member = heard(string.sub(name, 2))
+    if member ~= me and not member.barred and member.asked >= 0 and now - member.asked < DEMAND_MS then
       return true
     end
   end
@@ -51,7 +54,7 @@ local function duty()
   state.reader = process
   state.begun = now
   state.reader_until = now + math.min(timeout_ms, math.max(SHORTEST_TOKEN_MS, 4 * state.mean))
-  state.changed = true
+  state_changed = true
   return GRANTED
 end
 

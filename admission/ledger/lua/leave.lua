@@ -1,12 +1,12 @@
 -- leave: a block was left. A pending slot is never freed at once: an abandoned dial may still land.
 --
--- KEYS[1] account_key    hash  what the account has one of, and a record for each name in the book
--- KEYS[2] pending_key    zset  reservation by settle time
--- KEYS[3] due_key        zset  what time makes due, by that time
--- KEYS[4] processes_key  zset  by name: each process, and its reservations and seats
--- KEYS[5] line_key       zset  seat by score
--- KEYS[6] heads_key      zset  first seats that may be offered a slot, by score
--- KEYS[7] turns_key      zset  offers and passed-over processes by their end
+-- KEYS[1]  account        hash: what the account has one of, and a record for each name in the book
+-- KEYS[2]  pending        zset: reservations by settle time
+-- KEYS[3]  due            zset: what time makes due, by that time
+-- KEYS[4]  processes      zset: by name each process, its reservations and its seats
+-- KEYS[5]  line           zset: seats by score
+-- KEYS[6]  heads          zset: the first seat of each process that may be offered a slot, by score
+-- KEYS[7]  turns          zset: open offers, and passed-over processes, by their end
 -- ARGV[1]  run_id         text, the server's, or empty
 -- ARGV[2]  process        text
 -- ARGV[3]  epoch          number
@@ -19,11 +19,15 @@
 --            max_call_duration, at least 1 h) is renewed when a quarter has gone; none while paused
 -- atomicity  all or nothing; sent again it changes nothing
 
-local account_key, pending_key, due_key, processes_key, line_key, heads_key, turns_key = unpack(KEYS)
+local keys = {
+  account = KEYS[1], pending = KEYS[2], due = KEYS[3], processes = KEYS[4], line = KEYS[5], heads = KEYS[6],
+  turns = KEYS[7],
+}
 local run_id, process, epoch, policy = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local rid, age_ms, by_value = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
 local wanted = {'r' .. rid}
 
 --@include open
+--@include block
 
 return answer(leave_block(rid, now - age_ms, by_value == 1), {})

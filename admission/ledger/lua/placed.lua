@@ -1,12 +1,12 @@
 -- placed: the provider has accepted the call; one claimed after a cool-down ends that for good.
 --
--- KEYS[1] account_key    hash  what the account has one of, and a record for each name in the book
--- KEYS[2] pending_key    zset  reservation by settle time
--- KEYS[3] due_key        zset  what time makes due, by that time
--- KEYS[4] processes_key  zset  by name: each process, and its reservations and seats
--- KEYS[5] line_key       zset  seat by score
--- KEYS[6] heads_key      zset  first seats that may be offered a slot, by score
--- KEYS[7] turns_key      zset  offers and passed-over processes by their end
+-- KEYS[1]  account        hash: what the account has one of, and a record for each name in the book
+-- KEYS[2]  pending        zset: reservations by settle time
+-- KEYS[3]  due            zset: what time makes due, by that time
+-- KEYS[4]  processes      zset: by name each process, its reservations and its seats
+-- KEYS[5]  line           zset: seats by score
+-- KEYS[6]  heads          zset: the first seat of each process that may be offered a slot, by score
+-- KEYS[7]  turns          zset: open offers, and passed-over processes, by their end
 -- ARGV[1]  run_id         text, the server's, or empty
 -- ARGV[2]  process        text
 -- ARGV[3]  epoch          number
@@ -27,7 +27,10 @@
 --            (twice max_call_duration, at least 1 h) is renewed when a quarter has gone; none while paused
 -- atomicity  all or nothing; sent again it changes nothing
 
-local account_key, pending_key, due_key, processes_key, line_key, heads_key, turns_key = unpack(KEYS)
+local keys = {
+  account = KEYS[1], pending = KEYS[2], due = KEYS[3], processes = KEYS[4], line = KEYS[5], heads = KEYS[6],
+  turns = KEYS[7],
+}
 local run_id, process, epoch, policy = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local rid, age_ms, late, leaving, call_id = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9]
 local lane, kind, claimed_ms, timeout_ms = ARGV[10], tonumber(ARGV[11]), tonumber(ARGV[12]), tonumber(ARGV[13])
@@ -35,6 +38,9 @@ local lag_ms, left_ms = tonumber(ARGV[14]), tonumber(ARGV[15])
 local wanted = {'r' .. rid, 'c' .. call_id}
 
 --@include open
+--@include booking
+--@include calls
+--@include block
 
 local at = now - age_ms
 
@@ -43,7 +49,7 @@ local function placed()
   local claimed = booked and booked.claimed or now - claimed_ms
   if state.cool_span > 0 and claimed > state.cool_since then
     state.cool_span, state.cool_since, state.cool_after, state.cool_until = 0, -1, -1, 0
-    state.changed = true
+    state_changed = true
   end
   if call_id ~= '' and binding(call_id) == '' then
     end_call(rid, call_id)
@@ -53,8 +59,7 @@ local function placed()
     if late == 0 then
       return UNKNOWN
     end
-    booked = new_reservation(process, lane, kind, claimed, timeout_ms, lag_ms)
-    booked.over_at = now + left_ms
+    booked = new_reservation(lane, kind, claimed, timeout_ms, lag_ms, now + left_ms)
   end
   booked.placed = 1
   if late == 1 then

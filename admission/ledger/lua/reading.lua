@@ -1,12 +1,12 @@
 -- reading: write what became of a reading.
 --
--- KEYS[1] account_key    hash  what the account has one of, and a record for each name in the book
--- KEYS[2] pending_key    zset  reservation by settle time
--- KEYS[3] due_key        zset  what time makes due, by that time
--- KEYS[4] processes_key  zset  by name: each process, and its reservations and seats
--- KEYS[5] line_key       zset  seat by score
--- KEYS[6] heads_key      zset  first seats that may be offered a slot, by score
--- KEYS[7] turns_key      zset  offers and passed-over processes by their end
+-- KEYS[1]  account        hash: what the account has one of, and a record for each name in the book
+-- KEYS[2]  pending        zset: reservations by settle time
+-- KEYS[3]  due            zset: what time makes due, by that time
+-- KEYS[4]  processes      zset: by name each process, its reservations and its seats
+-- KEYS[5]  line           zset: seats by score
+-- KEYS[6]  heads          zset: the first seat of each process that may be offered a slot, by score
+-- KEYS[7]  turns          zset: open offers, and passed-over processes, by their end
 -- ARGV[1]  run_id         text, the server's, or empty
 -- ARGV[2]  process        text
 -- ARGV[3]  epoch          number
@@ -23,7 +23,10 @@
 --            at least 1 h) is renewed when a quarter has gone; none while paused
 -- atomicity  all or nothing; sent again it is dropped as overlapping
 
-local account_key, pending_key, due_key, processes_key, line_key, heads_key, turns_key = unpack(KEYS)
+local keys = {
+  account = KEYS[1], pending = KEYS[2], due = KEYS[3], processes = KEYS[4], line = KEYS[5], heads = KEYS[6],
+  turns = KEYS[7],
+}
 local run_id, process, epoch, policy = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local t0_ms, outcome, limit, count = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local stamp_us, retry_after_ms, error = tonumber(ARGV[9]), tonumber(ARGV[10]), ARGV[11]
@@ -54,7 +57,7 @@ local function is_cached()
 end
 
 local function cover()
-  local covered = call('ZRANGEBYSCORE', pending_key, '-inf', '(' .. string.format('%.0f', t0_ms))
+  local covered = call('ZRANGEBYSCORE', keys.pending, '-inf', '(' .. string.format('%.0f', t0_ms))
   for _, rid in ipairs(covered) do
     review(rid, reservation(rid))
   end
@@ -64,7 +67,7 @@ local function reading()
   if outcome == READ or outcome == FINAL then
     me.barred = outcome == FINAL
   end
-  state.changed = true
+  state_changed = true
   local mine = state.reader == process and state.begun == t0_ms
   if mine then
     state.reader, state.reader_until = '', 0
@@ -90,7 +93,7 @@ local function reading()
     return CACHED
   end
   state.limit, state.count, state.stamp = limit, count, stamp_us
-  state.t0, state.t1 = t0_ms, now
+  state.t0, state.t1, state.covers_to = t0_ms, now, t0_ms
   state.error = ''
   cover()
   return count < count_held() and DISBELIEVED or OK

@@ -1,12 +1,12 @@
 -- refuse: the provider refused the call: cancel the booking, cool the fleet down, and take a seat at the head.
 --
--- KEYS[1] account_key    hash  what the account has one of, and a record for each name in the book
--- KEYS[2] pending_key    zset  reservation by settle time
--- KEYS[3] due_key        zset  what time makes due, by that time
--- KEYS[4] processes_key  zset  by name: each process, and its reservations and seats
--- KEYS[5] line_key       zset  seat by score
--- KEYS[6] heads_key      zset  first seats that may be offered a slot, by score
--- KEYS[7] turns_key      zset  offers and passed-over processes by their end
+-- KEYS[1]  account        hash: what the account has one of, and a record for each name in the book
+-- KEYS[2]  pending        zset: reservations by settle time
+-- KEYS[3]  due            zset: what time makes due, by that time
+-- KEYS[4]  processes      zset: by name each process, its reservations and its seats
+-- KEYS[5]  line           zset: seats by score
+-- KEYS[6]  heads          zset: the first seat of each process that may be offered a slot, by score
+-- KEYS[7]  turns          zset: open offers, and passed-over processes, by their end
 -- ARGV[1]  run_id         text, the server's, or empty
 -- ARGV[2]  process        text
 -- ARGV[3]  epoch          number
@@ -23,12 +23,17 @@
 --            paused
 -- atomicity  all or nothing, so the caller never loses its place; sent again it finds its seat and cools no further
 
-local account_key, pending_key, due_key, processes_key, line_key, heads_key, turns_key = unpack(KEYS)
+local keys = {
+  account = KEYS[1], pending = KEYS[2], due = KEYS[3], processes = KEYS[4], line = KEYS[5], heads = KEYS[6],
+  turns = KEYS[7],
+}
 local run_id, process, epoch, policy = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local rid, age_ms, retry_after_ms, seat, lane = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8], ARGV[9]
 local wanted = {'r' .. rid, 's' .. seat}
 
 --@include open
+--@include calls
+--@include verdict
 
 --- Open the cool-down, or double it when the refused call was claimed after its end.
 local function cool(at, claimed)
@@ -41,7 +46,7 @@ local function cool(at, claimed)
   end
   state.cool_after = math.max(state.cool_after, at)
   state.cool_until = math.max(state.cool_until, at + span)
-  state.changed = true
+  state_changed = true
 end
 
 local function refuse()
@@ -49,7 +54,7 @@ local function refuse()
   if booked then
     cool(now - age_ms, booked.claimed)
     end_call(rid, '')
-    withdraw_offers()
+    the_line().withdraw_offers()
   end
   if seat == '' then
     return OK, verdict(0, 0)
@@ -60,10 +65,10 @@ local function refuse()
     return WITHDRAWN, verdict(0, count_waiting())
   end
   if not place then
-    local first = tonumber(call('ZRANGE', line_key, 0, 0, 'WITHSCORES')[2])
-    enter(seat, process, lane, math.min(now * 1000, first - 1))
+    local first = tonumber(call('ZRANGE', keys.line, 0, 0, 'WITHSCORES')[2])
+    the_line().enter(seat, lane, math.min(now * 1000, first - 1))
   end
-  return IN_LINE, verdict(0, position(seat))
+  return IN_LINE, verdict(0, the_line().position(seat))
 end
 
 return answer(refuse())

@@ -1,12 +1,12 @@
 -- started: book a call that the fleet did not place.
 --
--- KEYS[1] account_key    hash  what the account has one of, and a record for each name in the book
--- KEYS[2] pending_key    zset  reservation by settle time
--- KEYS[3] due_key        zset  what time makes due, by that time
--- KEYS[4] processes_key  zset  by name: each process, and its reservations and seats
--- KEYS[5] line_key       zset  seat by score
--- KEYS[6] heads_key      zset  first seats that may be offered a slot, by score
--- KEYS[7] turns_key      zset  offers and passed-over processes by their end
+-- KEYS[1]  account        hash: what the account has one of, and a record for each name in the book
+-- KEYS[2]  pending        zset: reservations by settle time
+-- KEYS[3]  due            zset: what time makes due, by that time
+-- KEYS[4]  processes      zset: by name each process, its reservations and its seats
+-- KEYS[5]  line           zset: seats by score
+-- KEYS[6]  heads          zset: the first seat of each process that may be offered a slot, by score
+-- KEYS[7]  turns          zset: open offers, and passed-over processes, by their end
 -- ARGV[1]  run_id         text, the server's, or empty
 -- ARGV[2]  process        text
 -- ARGV[3]  epoch          number
@@ -21,22 +21,26 @@
 --            max_call_duration, at least 1 h) is renewed when a quarter has gone; none while paused
 -- atomicity  all or nothing; sent again it changes nothing
 
-local account_key, pending_key, due_key, processes_key, line_key, heads_key, turns_key = unpack(KEYS)
+local keys = {
+  account = KEYS[1], pending = KEYS[2], due = KEYS[3], processes = KEYS[4], line = KEYS[5], heads = KEYS[6],
+  turns = KEYS[7],
+}
 local run_id, process, epoch, policy = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local rid, call_id, age_ms, lag_ms = ARGV[5], ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8])
 local duration_ms = tonumber(ARGV[9])
 local wanted = {'r' .. rid, 'c' .. call_id}
 
 --@include open
+--@include booking
+--@include calls
 
 local function started()
-  if binding(call_id) then
+  if reservation(rid) or binding(call_id) then
     return UNKNOWN
   end
-  local booked = new_reservation(process, 'default', STARTED, now, 0, lag_ms)
+  local booked = new_reservation('default', STARTED, now, 0, lag_ms, now + duration_ms)
   booked.placed = 1
   booked.settle = now - age_ms + lag_ms
-  booked.over_at = now + duration_ms
   bind(rid, booked, call_id)
   review(rid, booked)
   return OK

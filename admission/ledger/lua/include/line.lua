@@ -8,186 +8,254 @@
 --
 -- So the next seat is the first of `heads`, whoever is passed over, and the next turn of time the first of `turns`.
 
-local function seat_entry(process, score, seat)
-  return 's' .. process .. '\0' .. string.format('%016.0f', score) .. seat
-end
+local wakes = {}
+local line
 
-local function offer_entry(process, seat)
-  return 'f' .. process .. '\0' .. seat
-end
-
---- Return a process's first seat without an offer, and its score.
-local function first_seat(process)
-  local found = call('ZRANGEBYLEX', processes_key, '[s' .. process .. '\0', '(s' .. process .. '\1', 'LIMIT', 0, 1)[1]
-  if found then
-    local digits = #process + 3
-    return string.sub(found, digits + 16), tonumber(string.sub(found, digits, digits + 15))
+--- Return the functions of the line. They are made when first used: most requests find nobody waiting.
+local function the_line()
+  if line then
+    return line
   end
-end
+  line = {}
 
-local function may_be_offered(known)
-  return not known.silent and now >= known.passed_until
-end
-
-local function park(seat, process, score)
-  local first, first_score = first_seat(process)
-  call('ZADD', processes_key, 0, seat_entry(process, score, seat))
-  local known = member(process)
-  if may_be_offered(known) then
-    -- Two strings are ordered by the server: Lua's own order depends on the locale.
-    if first and (score > first_score or (score == first_score and first_seat(process) ~= seat)) then
-      return
-    end
-    if first then
-      call('ZREM', heads_key, first)
-    end
-    call('ZADD', heads_key, score, seat)
-  elseif not first and not known.silent then
-    call('ZADD', turns_key, known.passed_until, 'p' .. process)
+  local function seat_entry(owner, score, seat)
+    return 's' .. owner .. '\0' .. string.format('%016.0f', score) .. seat
   end
-end
 
-local function unpark(seat, process, score)
-  call('ZREM', processes_key, seat_entry(process, score, seat))
-  local known = member(process)
-  if may_be_offered(known) then
-    if call('ZREM', heads_key, seat) == 1 then
-      local next_seat, next_score = first_seat(process)
-      if next_seat then
-        call('ZADD', heads_key, next_score, next_seat)
+  local function offer_entry(owner, seat)
+    return 'f' .. owner .. '\0' .. seat
+  end
+
+  --- Return a process's first seat without an offer, and its score.
+  local function first_seat(owner)
+    local found = call('ZRANGEBYLEX', keys.processes, '[s' .. owner .. '\0', '(s' .. owner .. '\1', 'LIMIT', 0, 1)[1]
+    if found then
+      local digits = #owner + 3
+      return string.sub(found, digits + 16), tonumber(string.sub(found, digits, digits + 15))
+    end
+  end
+
+  local function may_be_offered(member)
+    return not member.silent and now >= member.passed_until
+  end
+
+  local function park(seat, owner, score)
+    local first, first_score = first_seat(owner)
+    call('ZADD', keys.processes, 0, seat_entry(owner, score, seat))
+    local member = heard(owner)
+    if may_be_offered(member) then
+      -- Seats of one score are ordered by the server: Lua orders strings by its locale.
+      if first and (score > first_score or (score == first_score and first_seat(owner) ~= seat)) then
+        return
+      end
+      if first then
+        call('ZREM', keys.heads, first)
+      end
+      call('ZADD', keys.heads, score, seat)
+    elseif not first and not member.silent then
+      call('ZADD', keys.turns, member.passed_until, 'p' .. owner)
+    end
+  end
+
+  local function unpark(seat, owner, score)
+    call('ZREM', keys.processes, seat_entry(owner, score, seat))
+    local member = heard(owner)
+    if may_be_offered(member) then
+      if call('ZREM', keys.heads, seat) == 1 then
+        local next_seat, next_score = first_seat(owner)
+        if next_seat then
+          call('ZADD', keys.heads, next_score, next_seat)
+        end
+      end
+    elseif not member.silent and not first_seat(owner) then
+      call('ZREM', keys.turns, 'p' .. owner)
+    end
+  end
+
+  --- Offer a slot to the first seat of `heads`.
+  local function offer(seat, owner, score)
+    unpark(seat, owner, score)
+    call('ZADD', keys.processes, 0, offer_entry(owner, seat))
+    call('ZADD', keys.turns, now + OFFER_MS, 'o' .. seat)
+    adjust('offers', 1)
+  end
+
+  --- Pass a process over, until it is heard and for a span that doubles.
+  local function pass_over(owner, member)
+    local seat = first_seat(owner)
+    if seat then
+      call('ZREM', keys.heads, seat)
+      call('ZREM', keys.turns, 'p' .. owner)
+    end
+    member.silent = true
+    member.span = member.span > 0 and math.min(PASS_MAX_MS, 2 * member.span) or OFFER_MS
+    member.passed_until = now + member.span
+    write('p' .. owner, pack(member))
+  end
+
+  --- A process is heard again, or the span for which it was passed over has ended or is lifted.
+  function line.let_back(owner, member)
+    local seat, score = first_seat(owner)
+    if seat and may_be_offered(member) then
+      call('ZREM', keys.turns, 'p' .. owner)
+      call('ZADD', keys.heads, score, seat)
+    elseif seat and not member.silent then
+      call('ZADD', keys.turns, member.passed_until, 'p' .. owner)
+    end
+  end
+
+  --- Return a seat's process, nil when nobody waits there.
+  function line.owner_of(seat)
+    local text = read('s' .. seat)
+    return text and text ~= '' and unpack_record(text)[1] or nil
+  end
+
+  function line.has_parked(owner)
+    return first_seat(owner) ~= nil
+  end
+
+  --- Return the seats of a process that have an offer, sorted.
+  function line.offered_to(owner)
+    local seats = call('ZRANGEBYLEX', keys.processes, '[f' .. owner .. '\0', '(f' .. owner .. '\1')
+    for index, entry in ipairs(seats) do
+      seats[index] = string.sub(entry, #owner + 3)
+    end
+    return seats
+  end
+
+  function line.is_offered(seat)
+    return call('ZSCORE', keys.turns, 'o' .. seat) and true or false
+  end
+
+  --- Return how many are ahead of a seat.
+  function line.position(seat)
+    return call('ZRANK', keys.line, seat)
+  end
+
+  --- Take a seat.
+  function line.enter(seat, lane, score)
+    write('s' .. seat, pack({process, lane}))
+    call('ZADD', keys.line, score, seat)
+    adjust('waiting', 1)
+    park(seat, process, score)
+  end
+
+  --- Give a seat up, with its offer.
+  function line.give_up(seat)
+    local owner = line.owner_of(seat)
+    if call('ZREM', keys.turns, 'o' .. seat) == 1 then
+      call('ZREM', keys.processes, offer_entry(owner, seat))
+      adjust('offers', -1)
+    else
+      unpark(seat, owner, tonumber(call('ZSCORE', keys.line, seat)))
+    end
+    call('ZREM', keys.line, seat)
+    adjust('waiting', -1)
+    write('s' .. seat, false)
+  end
+
+  --- Withdraw an offer; the seat stays where it is.
+  function line.take_back(seat, owner)
+    call('ZREM', keys.turns, 'o' .. seat)
+    call('ZREM', keys.processes, offer_entry(owner, seat))
+    adjust('offers', -1)
+    park(seat, owner, tonumber(call('ZSCORE', keys.line, seat)))
+  end
+
+  function line.withdraw_offers()
+    if count_offers() > 0 then
+      for _, entry in ipairs(call('ZRANGEBYLEX', keys.processes, '[f', '(g')) do
+        local cut = string.find(entry, '\0', 2, true)
+        line.take_back(string.sub(entry, cut + 1), string.sub(entry, 2, cut - 1))
       end
     end
-  elseif not known.silent and not first_seat(process) then
-    call('ZREM', turns_key, 'p' .. process)
   end
-end
 
---- A process is heard again, or the span for which it was passed over has ended or is lifted.
-local function let_back(process, known)
-  local seat, score = first_seat(process)
-  if not seat then
-    return
-  end
-  if may_be_offered(known) then
-    call('ZREM', turns_key, 'p' .. process)
-    call('ZADD', heads_key, score, seat)
-  elseif not known.silent then
-    call('ZADD', turns_key, known.passed_until, 'p' .. process)
-  end
-end
-
---- Pass a process over, until it is heard and for a span that doubles.
-local function pass_over(process, known)
-  local seat = first_seat(process)
-  if seat then
-    call('ZREM', heads_key, seat)
-    call('ZREM', turns_key, 'p' .. process)
-  end
-  known.silent = true
-  known.span = known.span > 0 and math.min(PASS_MAX_MS, 2 * known.span) or OFFER_MS
-  known.passed_until = now + known.span
-  known.changed = true
-end
-
---- Return a seat's process, nil when nobody waits there.
-local function process_of(seat)
-  local text = read('s' .. seat)
-  return text and text ~= '' and cmsgpack.unpack(text)[1] or nil
-end
-
-local function position(seat)
-  return call('ZRANK', line_key, seat)
-end
-
-local function is_offered(seat)
-  return call('ZSCORE', turns_key, 'o' .. seat) and true or false
-end
-
-local function enter(seat, process, lane, score)
-  write('s' .. seat, cmsgpack.pack({process, lane}))
-  call('ZADD', line_key, score, seat)
-  adjust('waiting', 1)
-  park(seat, process, score)
-end
-
---- Give a seat up, with its offer.
-local function give_up(seat)
-  local process = process_of(seat)
-  if call('ZREM', turns_key, 'o' .. seat) == 1 then
-    call('ZREM', processes_key, offer_entry(process, seat))
-    adjust('offers', -1)
-  else
-    unpark(seat, process, tonumber(call('ZSCORE', line_key, seat)))
-  end
-  call('ZREM', line_key, seat)
-  adjust('waiting', -1)
-  write('s' .. seat, false)
-end
-
---- Offer a slot to the first seat of `heads`.
-local function offer(seat, process, score)
-  unpark(seat, process, score)
-  call('ZADD', processes_key, 0, offer_entry(process, seat))
-  call('ZADD', turns_key, now + OFFER_MS, 'o' .. seat)
-  adjust('offers', 1)
-end
-
---- Withdraw an offer; the seat stays where it is.
-local function take_back(seat, process)
-  call('ZREM', turns_key, 'o' .. seat)
-  call('ZREM', processes_key, offer_entry(process, seat))
-  adjust('offers', -1)
-  park(seat, process, tonumber(call('ZSCORE', line_key, seat)))
-end
-
-local function withdraw_offers()
-  if count_offers() > 0 then
-    for _, entry in ipairs(call('ZRANGEBYLEX', processes_key, '[f', '(g')) do
-      local cut = string.find(entry, '\0', 2, true)
-      take_back(string.sub(entry, cut + 1), string.sub(entry, 2, cut - 1))
+  --- Drop every seat of a process.
+  function line.forget(owner)
+    local head = first_seat(owner)
+    if head then
+      call('ZREM', keys.heads, head)
+      call('ZREM', keys.turns, 'p' .. owner)
     end
-  end
-end
-
---- Drop every seat of a process.
-local function forget_seats(process)
-  local head = first_seat(process)
-  if head then
-    call('ZREM', heads_key, head)
-    call('ZREM', turns_key, 'p' .. process)
-  end
-  for letter, before_seat in pairs({s = 18, f = 2}) do
-    local from, to = '[' .. letter .. process .. '\0', '(' .. letter .. process .. '\1'
-    local entries = call('ZRANGEBYLEX', processes_key, from, to)
-    if #entries > 0 then
-      call('ZREMRANGEBYLEX', processes_key, from, to)
-      for _, entry in ipairs(entries) do
-        local seat = string.sub(entry, #process + before_seat + 1)
-        call('ZREM', line_key, seat)
+    for letter, before_seat in pairs({s = #owner + 18, f = #owner + 2}) do
+      local from, to = '[' .. letter .. owner .. '\0', '(' .. letter .. owner .. '\1'
+      for _, entry in ipairs(call('ZRANGEBYLEX', keys.processes, from, to)) do
+        local seat = string.sub(entry, before_seat + 1)
+        call('ZREM', keys.processes, entry)
+        call('ZREM', keys.line, seat)
+        adjust('waiting', -1)
         write('s' .. seat, false)
         if letter == 'f' then
-          call('ZREM', turns_key, 'o' .. seat)
+          call('ZREM', keys.turns, 'o' .. seat)
           adjust('offers', -1)
         end
-        adjust('waiting', -1)
       end
     end
   end
-end
 
---- Return when time alone lets the line move, or 0.
-local function next_turn()
-  local index = 0
-  while true do
-    local turn = call('ZRANGE', turns_key, index, index, 'WITHSCORES')
-    if turn[1] == '' then
-      return 0
+  --- Take back what was not claimed in time and pass its processes over; let others back.
+  function line.lapse()
+    local turns = call('ZRANGEBYSCORE', keys.turns, '-inf', now)
+    local passed = {}
+    for _, turn in ipairs(turns) do
+      local owner = string.sub(turn, 1, 1) == 'o' and line.owner_of(string.sub(turn, 2))
+      if owner and not passed[owner] then
+        passed[owner] = true
+        pass_over(owner, heard(owner))
+      end
     end
-    local at = tonumber(turn[2])
-    -- A request that was refused as foreign runs nothing that is due: spans that are over may still stand here.
-    if at > now or string.sub(turn[1], 1, 1) == 'o' then
-      return at
+    for _, turn in ipairs(turns) do
+      local name = string.sub(turn, 2)
+      if string.sub(turn, 1, 1) == 'o' then
+        line.take_back(name, line.owner_of(name))
+      else
+        call('ZREM', keys.turns, turn)
+        if not passed[name] then
+          line.let_back(name, heard(name))
+        end
+      end
     end
-    index = index + 1
   end
+
+  --- Offer what is free to the head of the line.
+  function line.serve()
+    if count_waiting() == count_offers() then
+      return
+    end
+    for _ = 1, room() - count_offers() do
+      local head = call('ZRANGE', keys.heads, 0, 0, 'WITHSCORES')
+      local seat = head[1]
+      if seat == '' then
+        return
+      end
+      local owner = line.owner_of(seat)
+      offer(seat, owner, tonumber(head[2]))
+      wakes[owner] = wakes[owner] or {}
+      table.insert(wakes[owner], seat)
+    end
+  end
+
+  --- Return when time alone will free something for the line, or 0.
+  function line.next_at()
+    local at = 0
+    if state.cool_span > 0 and state.cool_until > now then
+      at = state.cool_until
+    end
+    local index = 0
+    while true do
+      local turn = call('ZRANGE', keys.turns, index, index, 'WITHSCORES')
+      if turn[1] == '' then
+        return at
+      end
+      local turn_at = tonumber(turn[2])
+      -- A foreign request runs nothing that is due: spans that are over may still stand here.
+      if turn_at > now or string.sub(turn[1], 1, 1) == 'o' then
+        return at > 0 and math.min(at, turn_at) or turn_at
+      end
+      index = index + 1
+    end
+  end
+
+  return line
 end

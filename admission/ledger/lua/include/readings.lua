@@ -5,6 +5,11 @@ local function is_usable()
   return state.t0 > state.open_after and state.t0 >= 0 and now - state.t0 <= state.staleness
 end
 
+--- Return the age of the newest reading, -1 before the first.
+local function usage_age()
+  return state.t0 >= 0 and now - state.t0 or -1
+end
+
 --- Return when the next attempt may begin.
 local function due_at()
   if state.reader ~= '' and now < state.reader_until then

@@ -1,0 +1,14 @@
+-- Leaving a block. A pending slot is never freed at once: an abandoned dial may still land.
+
+local function leave_block(rid, at, by_value)
+  local booked = reservation(rid)
+  if not booked then
+    return UNKNOWN
+  end
+  booked.open = 0
+  if booked.settle and (by_value or booked.placed == 1) then
+    booked.settle = math.min(booked.settle, at + booked.lag)
+  end
+  review(rid, booked)
+  return OK
+end
