@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -31,10 +30,14 @@ def check_name(kind: str, name: object) -> str:
 
 
 def _check_number(name: str, value: object, low: float, high: float, *, whole: bool = False) -> None:
-    good = isinstance(value, int) if whole else isinstance(value, (int, float))
-    if not good or isinstance(value, bool) or not math.isfinite(value) or not low <= value <= high:  # type: ignore[arg-type, operator]  # `good` says so
-        kind = "a whole number" if whole else "a number"
-        raise ConfigurationError(f"{name}={value!r}: give {kind} from {low:g} to {high:g}")
+    kinds = int if whole else (int, float)
+    # The range refuses NaN and infinities too.
+    if isinstance(value, kinds) and not isinstance(value, bool) and low <= value <= high:
+        return
+    shown = f"{value!r:.60}" if not isinstance(value, int) or abs(value) < 10**60 else "a huge number"
+    raise ConfigurationError(
+        f"{name}={shown}: give {'a whole number' if whole else 'a number'} from {low:g} to {high:g}"
+    )
 
 
 @dataclass(frozen=True, slots=True)
