@@ -166,7 +166,7 @@ class AsyncGuard(GuardBase):
 
     async def close(self) -> None:
         """Wake the waiters with `Closed`, and deliver what was noted, for at most 2 s; what is left is logged."""
-        if self._desk is None or self._pid != os.getpid():
+        if self._here.made() is None:
             return
         box = LoopBox(self._clock)
         if not await self._run(plans.tell(Shut(box), DRAIN), box):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import itertools
 import logging
-import os
 import secrets
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,18 +15,18 @@ from admission.core.messages import Fetched, Message, Want
 from admission.errors import CallRejected, ConfigurationError, UsageError
 from admission.ledger.memory import MemoryLedger
 from admission.ledger.wire import Kind, Outcome
-from admission.process import process_token
+from admission.process import PerProcess, process_token
 from admission.reservation import clean_call_id, encloses
 from admission.schedule import Schedule
 from admission.values import Lane, Policy, Usage, check_name, check_timeout
 
 if TYPE_CHECKING:
-    from admission.sources.protocol import Source
     from collections.abc import Callable, Iterable
 
     from admission.core.messages import Box
     from admission.reservation import Reservation
     from admission.schedule import Stop, Wait
+    from admission.sources.protocol import Source
 
 logger = logging.getLogger("admission")
 
@@ -124,9 +123,7 @@ class GuardBase:
         self._wait = wait
         self._stop = stop
         self._timeout = float(getattr(source, "timeout", 5.0))
-        self._desk: Desk | None = None
-        self._clerk: Clerk | None = None
-        self._pid = 0
+        self._here = PerProcess(self._settle_in)
         self._ids = itertools.count()
 
     def __repr__(self) -> str:
@@ -160,31 +157,29 @@ class GuardBase:
 
     # The desk of the running process
 
+    def _settle_in(self) -> tuple[Clerk, Desk]:
+        """Return a clerk and a desk for the running process; a forked child's, under a new name, inherit nothing."""
+        clerk = self._ledger.clerk()
+        desk = Desk(
+            self.account,
+            f"{process_token()}.{secrets.token_hex(3)}",
+            self.policy,
+            source_timeout=self._timeout,
+            fetch=self._begin_reading,
+            report=log_event,
+        )
+        return clerk, desk
+
     def _my_desk(self) -> Desk:
-        """Return this process's desk; a forked child gets a new one, under a new name, that inherited nothing."""
-        if self._desk is None or self._pid != os.getpid():
-            self._clerk = self._ledger.clerk()
-            self._desk = Desk(
-                self.account,
-                f"{process_token()}.{secrets.token_hex(3)}",
-                self.policy,
-                source_timeout=self._timeout,
-                fetch=self._begin_reading,
-                report=log_event,
-            )
-            self._pid = os.getpid()
-        return self._desk
+        return self._here.get()[1]
 
     def _post(self, message: Message) -> None:
-        desk = self._my_desk()
-        assert self._clerk is not None  # noqa: S101 - made with the desk
-        self._clerk.post(desk, message)
+        clerk, desk = self._here.get()
+        clerk.post(desk, message)
 
     @property
     def _clock(self) -> Any:
-        self._my_desk()
-        assert self._clerk is not None  # noqa: S101 - made with the desk
-        return self._clerk.clock
+        return self._here.get()[0].clock
 
     def _begin_reading(self, t0: int) -> None:
         raise NotImplementedError

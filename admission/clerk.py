@@ -112,9 +112,15 @@ class Clerk:
 
     def _start(self) -> None:
         with self._starting:
-            if self._thread is None:
+            if self._thread is not None:
+                return
+            try:
                 self._thread = threading.Thread(target=self._run, name="admission-clerk", daemon=True)
                 self._thread.start()
+            except BaseException:
+                # It could not be started, or a signal came meanwhile: the next message starts another.
+                self._thread = None
+                raise
 
     def drain(self, desks: list[Desk], seconds: float = DRAIN) -> int:
         """Deliver what is noted on these desks, for at most `seconds`; return how many notes are left."""
@@ -129,15 +135,19 @@ class Clerk:
 
     def drain_all(self) -> None:
         """Deliver what is noted, at the interpreter's exit."""
-        desks = [desk for desk in list(self._active.values()) if desk.outbox]
-        if self._thread is not None and (desks or not self._inbox.empty()):
-            left = self.drain(desks or list(self._active.values()))
+        # A desk that was closed had its time already.
+        desks = [desk for desk in list(self._desks.values()) if not desk.closed]
+        if self._thread is not None and desks:
+            left = self.drain(desks)
             if left:
                 logger.warning("admission: %d notes to the ledger could not be delivered before the exit", left)
 
     # The thread
 
     def _run(self) -> None:
+        with self._starting:
+            if self._thread is not threading.current_thread():
+                return  # whoever started it was interrupted
         while True:
             try:
                 while self._turn():

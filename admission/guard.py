@@ -162,7 +162,7 @@ class Guard(GuardBase):
 
     def close(self) -> None:
         """Wake the waiters with `Closed`, and deliver what was noted, for at most 2 s; what is left is logged."""
-        if self._desk is None or self._pid != os.getpid():
+        if self._here.made() is None:
             return
         box = ThreadBox(self._clock)
         if not self._run(plans.tell(Shut(box), DRAIN), box):

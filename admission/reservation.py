@@ -10,6 +10,7 @@ import os
 import threading
 import time
 import warnings
+import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -66,14 +67,12 @@ class Reservation:
         return f"<Reservation {self.id} account={self.account} lane={self.lane} {state}>"
 
     def __del__(self) -> None:
-        if not self._left and self._pid == os.getpid():
-            warnings.warn(
-                f"{self!r} was never left; its slot is booked until its settle time",
-                ResourceWarning,
-                stacklevel=2,
-                source=self,
-            )
+        # An exception that a signal raised may have come before anything was set.
+        if not getattr(self, "_left", True) and self._pid == os.getpid():
+            text = f"{self!r} was never left; its slot is booked until its settle time"
+            # Left first: the warning may be an error.
             self._leave(Unknown())
+            warnings.warn(text, ResourceWarning, stacklevel=2, source=self)
 
     @property
     def id(self) -> str:
@@ -109,17 +108,18 @@ class Reservation:
         at = self._clock.now()
         booking = self._booking
         late = not booking.placed and at > booking.deadline
-        booking.placed = True
-        if call_id is not None:
-            booking.call_id = clean_call_id(call_id)
+        call_id = booking.call_id if call_id is None else clean_call_id(call_id)
+        # Told before it is marked, here and below: an exception that a signal raises in between may make it be told
+        # twice, which changes nothing, and never leaves it untold.
+        self._post(SayPlaced(booking.rid, at, late, call_id, leaving))
+        booking.placed, booking.call_id = True, call_id
         self._left = self._left or leaving
-        self._post(SayPlaced(booking.rid, at, late, booking.call_id, leaving))
 
     def ended(self) -> None:
         """Say that the call is surely over: its slot leaves the books at once."""
         if not self._left and self._pid == os.getpid():
-            self._left = True
             self._post(SayEnded(self.id, placed=True))
+            self._left = True
 
     def cancel(self) -> None:
         """Say that the call was surely not placed. After `placed` this is a contradiction, logged and ignored."""
@@ -143,7 +143,6 @@ class Reservation:
             # Returning from a block that places says that the call was accepted.
             self._placed(None, leaving=True)
             return
-        self._left = True
         at = self._clock.now()
         match way:
             case ByValue():
@@ -154,13 +153,14 @@ class Reservation:
                 self._post(SayEnded(booking.rid, placed=False))
             case RefusedCall(retry_after):
                 self._post(SayRefused(booking.rid, at, retry_after, again))
+        self._left = True
 
 
 @dataclass(frozen=True, slots=True)
 class Enclosing:
-    """A block that encloses the running code, and the block around that."""
+    """A block that encloses the running code, and the block around that. A forgotten one can be collected."""
 
-    reservation: Reservation
+    reservation: weakref.ref[Reservation]
     owner: object
     outer: Enclosing | None
 
@@ -179,7 +179,7 @@ def this_owner() -> object:
 
 def enter(reservation: Reservation) -> contextvars.Token[Enclosing | None]:
     """Make a reservation the current one."""
-    return _enclosing.set(Enclosing(reservation, this_owner(), _enclosing.get()))
+    return _enclosing.set(Enclosing(weakref.ref(reservation), this_owner(), _enclosing.get()))
 
 
 def leave(token: contextvars.Token[Enclosing | None]) -> None:
@@ -195,7 +195,9 @@ def encloses(account: str) -> bool:
     """Whether a block of this account encloses the running code in the same task or thread."""
     block = _enclosing.get()
     while block is not None:
-        if block.reservation.account == account and block.owner == this_owner():
+        reservation = block.reservation()
+        is_open = reservation is not None and reservation.account == account and not reservation._left  # noqa: SLF001 - this module's own
+        if is_open and block.owner == this_owner():
             return True
         block = block.outer
     return False
@@ -208,6 +210,9 @@ def current_reservation() -> Reservation:
         LookupError: No block encloses the running code; a new thread does not inherit one.
     """
     block = _enclosing.get()
-    if block is None:
-        raise LookupError("no admission block encloses this code")
-    return block.reservation
+    while block is not None:
+        reservation = block.reservation()
+        if reservation is not None:
+            return reservation
+        block = block.outer
+    raise LookupError("no admission block encloses this code")

@@ -112,7 +112,9 @@ def kill(server: Server) -> None:
 
 
 @contextmanager
-def redis_server(binary: str | Path | None = None, *, port: int | None = None, options: tuple[str, ...] = ()) -> Iterator[Server]:
+def redis_server(
+    binary: str | Path | None = None, *, port: int | None = None, options: tuple[str, ...] = ()
+) -> Iterator[Server]:
     """Run a server of its own.
 
     Args:

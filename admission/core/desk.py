@@ -46,6 +46,7 @@ from admission.errors import Closed, UsageError
 from admission.ledger.wire import (
     BEAT_MS,
     HEAD,
+    ONLOOKER,
     Ask,
     AskStatus,
     Beat,
@@ -132,7 +133,8 @@ class Desk:
         self.account = account
         self.process = process
         self.policy = wire_policy(policy)
-        self._policy_text = self.policy.text()
+        # Until it asks for a slot it only looks on: an operator's `status` must not change how the fleet decides.
+        self._policy_text = self.policy.text() + ONLOOKER
         self.source_timeout = source_timeout
         self.fetch = fetch
         self.report = report
@@ -161,7 +163,7 @@ class Desk:
         """Who waits for a reading without a seat."""
         self._last_error: Exception | None = None
         self._pause = (0, 0, "")
-        self._agreed = self._policy_text
+        self._agreed = self.policy.text()
         self._lapsed: int | None = None
         self._clock = ClockWatch()
 
@@ -218,6 +220,7 @@ class Desk:
             return
         want.asked = True
         self.wants[want.seat] = want
+        self._policy_text = self.policy.text()
         self._awake(now)
 
         def make(now: float) -> Request:
@@ -432,8 +435,8 @@ class Desk:
         self._pause = (int(pause_at), int(pause_on), str(reason))
         if agreed != self._agreed:
             self._agreed = str(agreed)
-            if agreed != self._policy_text:
-                self.report("policies_differ", account=self.account, agreed=agreed, own=self._policy_text)
+            if agreed != self.policy.text():
+                self.report("policies_differ", account=self.account, agreed=agreed, own=self.policy.text())
         if self._lapsed is not None and int(lapsed) > self._lapsed:
             self.report("lapsed", account=self.account, reservations=int(lapsed) - self._lapsed)
         self._lapsed = int(lapsed)
@@ -519,8 +522,14 @@ class Desk:
             self._reading_lost(None)
 
     def _reading_lost(self, error: Exception | None) -> None:
+        """The ledger did not take part in an attempt to read: it is over, and whoever waits hears of that."""
         self._reading_until = None
-        self._tell_watchers(error)
+        if error is None:
+            self._tell_watchers()
+            return
+        for box in self._watchers:
+            box.put(LedgerDown(error))
+        self._watchers.clear()
 
     def _tell_all_again(self, now: float) -> None:
         """The ledger has forgotten this process: list every reservation, and let the callers ask anew."""

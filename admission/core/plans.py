@@ -7,6 +7,7 @@ that came, or `None` when `until` passed first. A plan never yields in a `finall
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING
 
 from admission.core.messages import (
     Answer,
@@ -42,7 +43,6 @@ from admission.errors import (
     UsageUnavailable,
 )
 from admission.ledger.wire import NOTHING, Code
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from admission.values import Status
@@ -55,6 +55,8 @@ GRACE = 1.0
 """Seconds beyond its deadline that a caller waits for the ledger's word on how the account stood."""
 POLL = 0.05
 """Seconds between two looks for a reading that another process takes."""
+MILLISECOND = 0.001
+"""What rounding on the wire may cost, in seconds."""
 
 
 class _Mailbox:
@@ -264,7 +266,11 @@ def refresh(box: Box, patience: float) -> Generator[Effect, Heard, Status]:
             case News():
                 status = yield from ask(GetStatus(box), patience)
                 now, _ = yield Wait(0)
-                if status is not None and status.usage_age is not None and now - status.usage_age >= began - POLL:
+                if (
+                    status is not None
+                    and status.usage_age is not None
+                    and now - status.usage_age >= began - MILLISECOND
+                ):
                     return status
                 # Another process was reading already; what it found may be older than this request.
                 yield Wait(now + POLL)

@@ -18,6 +18,7 @@ from admission.ledger.rule import Facts, Reservations
 from admission.ledger.wire import (
     BEAT_MS,
     COOL_MAX_MS,
+    ONLOOKER,
     RETRY_MAX_MS,
     TOMBSTONE_MS,
     Ask,
@@ -114,7 +115,7 @@ class Book:
     def _hear(self, now: int, who: Who) -> Member:
         """Enter the process or note that it is alive; after a silence of all, give everybody time to be heard."""
         if self.policy and now - self.heard > self.policy.lease // 3:
-            self.grace_until = now + self.policy.lease
+            self.grace_until = max(self.grace_until, now + self.policy.lease)
         self.heard = now
         member = self.members.get(who.process)
         if member is None:
@@ -129,7 +130,10 @@ class Book:
 
     def _agree(self) -> None:
         """Take the stricter of each account-wide setting of the processes heard."""
-        policies = [PolicyWire.parse(member.policy) for member in self.members.values()]
+        texts = [member.policy for member in self.members.values()]
+        # Whoever only looks on has no say, unless nobody else is there.
+        texts = [text for text in texts if not text.endswith(ONLOOKER)] or texts
+        policies = [PolicyWire.parse(text) for text in texts]
         self.policy = PolicyWire(
             refresh=max(policy.refresh for policy in policies),
             staleness=min(policy.staleness for policy in policies),

@@ -4,7 +4,8 @@ In the Lua files,
 
 - a line `--@include name` stands for `lua/include/name.lua`, each fragment once;
 - a word of `WORDS`, such as `GRANTED` or `OFFER_MS`, stands for its number in `wire.py`;
-- a field of a record, such as `booked.settle`, stands for its place in the array that is stored: see `RECORDS`.
+- a record is an array: `booked.settle` stands for its place in it, `NEW_RESERVATION` for a new one,
+  `PACK_RESERVATION(booked)` and `UNPACK_RESERVATION(text)` for writing and reading one as text. See `RECORDS`.
 
 Knows no Redis client: who runs a script needs its source, its SHA1, the keys of the account and the arguments of the
 request, all given here.
@@ -17,9 +18,9 @@ from dataclasses import dataclass
 from hashlib import sha1
 from importlib.resources import files
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from admission.ledger import book, readings, wire
+from admission.ledger import book, line, readings, wire
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,53 +39,82 @@ SHORTEST_TTL_MS = 3_600_000
 NEVER_MS = 1 << 53
 """Later than any time."""
 
-RECORDS: Mapping[str, Mapping[str, int | bool | str]] = {
+LAST_MS = 10**13 - 1
+"""The last time that thirteen digits can tell."""
+NONE = -(1 << 53)
+"""Stands where a time is missing."""
+
+
+class Field(NamedTuple):
+    """How one field of a record is stored: its letters in Lua's `struct`, and what a new record holds."""
+
+    letters: str
+    new: int | str
+
+    @property
+    def literal(self) -> str:
+        """What a new record holds, as Lua writes it."""
+        return str(self.new) if isinstance(self.new, int) else f"'{self.new}'"
+
+
+TEXT = Field("I4c0", "")
+NAME = Field("I2c0", "")
+SMALL = Field("B", 0)
+SPAN = Field("I4", 0)
+NUMBER = Field("d", 0)
+UNSET = Field("d", -1)
+
+RECORDS: Mapping[str, Mapping[str, Field]] = {
     "clock": {
-        "last": 0, "offset": 0, "expires": 0, "next_due": NEVER_MS, "heard": 0, "grace_until": 0, "claimed": 0,
-        "gap": 0, "lapsed": 0, "last_score": 0,
+        "last": NUMBER, "offset": NUMBER, "expires": NUMBER, "next_due": Field("d", NEVER_MS), "heard": NUMBER,
+        "grace_until": NUMBER, "claimed": NUMBER, "gap": NUMBER, "lapsed": NUMBER, "last_score": NUMBER,
     },
     "state": {
-        "epoch": 0, "opened": -1, "run_id": "", "pause_at": 0, "pause_on": 0, "pause_reason": "", "refresh": 0,
-        "staleness": 0, "lease": 0, "headroom": 0, "max_waiting": 0, "lag": 0, "duration": 0, "limit": -1, "count": -1,
-        "stamp": -1, "t0": -1, "t1": -1, "covers_to": -1, "earlier": -1, "open_after": -1, "begun": -1, "reader": "",
-        "reader_until": 0, "fails": 0, "retry_at": 0, "mean": 0, "error": "", "cool_span": 0, "cool_since": -1,
-        "cool_after": -1, "cool_until": 0,
+        "run_id": TEXT, "epoch": NUMBER, "opened": UNSET,
+        "pause_at": NUMBER, "pause_on": SMALL, "pause_reason": TEXT,
+        "refresh": NUMBER, "staleness": NUMBER, "lease": NUMBER, "headroom": NUMBER, "max_waiting": NUMBER,
+        "lag": NUMBER, "duration": NUMBER,
+        "limit": UNSET, "count": UNSET, "stamp": UNSET, "t0": UNSET, "t1": UNSET, "covers_to": UNSET,
+        "earlier": UNSET, "open_after": UNSET, "begun": UNSET, "reader": TEXT, "reader_until": NUMBER,
+        "fails": NUMBER, "retry_at": NUMBER, "mean": NUMBER, "error": TEXT,
+        "cool_span": NUMBER, "cool_since": UNSET, "cool_after": UNSET, "cool_until": NUMBER,
     },
     "member": {
-        "since": 0, "heard": 0, "policy": "", "asked": -1, "barred": False, "silent": False, "span": 0,
-        "passed_until": 0,
+        "since": NUMBER, "heard": NUMBER, "policy": TEXT, "asked": UNSET, "barred": SMALL, "silent": SMALL,
+        "span": NUMBER, "passed_until": NUMBER, "next_over": Field("d", NEVER_MS),
     },
     "reservation": {
-        "process": "", "lane": "", "kind": 0, "claimed": 0, "timeout": 0, "lag": 0, "placed": 0, "open": 0,
-        "call_id": "", "settle": False, "over_at": False, "held": False,
+        "process": NAME, "lane": NAME, "kind": SMALL, "claimed": NUMBER, "timeout": SPAN, "lag": SPAN, "placed": SMALL,
+        "open": SMALL, "call_id": TEXT, "settle": Field("d", NONE), "over_at": Field("d", NONE), "held": SMALL,
     },
+    "seat": {"process": NAME, "lane": NAME},
 }  # fmt: skip
-"""What is stored of each, in this order, and what a new one holds: `NEW_CLOCK` and so on. The names are those of
-`book.py`; `settle` is false when a reservation is covered, `over_at` when `max_call_duration` is over."""
+"""What is stored of each, in this order. The names are those of `book.py` and its neighbours."""
 
 WORDS: Mapping[str, str] = {
     **{word.name: str(word.value) for words in (wire.Code, wire.Kind, wire.Outcome) for word in words},
     **{
         name: str(value)
-        for module in (wire, book, readings)
+        for module in (wire, book, line, readings)
         for name, value in vars(module).items()
         if name.endswith("_MS")
     },
     "SHORTEST_TTL_MS": str(SHORTEST_TTL_MS),
     "NEVER_MS": str(NEVER_MS),
+    "LAST_MS": str(LAST_MS),
+    "NONE": str(NONE),
 }
 """What stands for a number in the Lua files."""
 
 _INCLUDE = "--@include "
 _WORD = re.compile(r"\b[A-Z][A-Z_]+\b")
+_RECORD = re.compile(r"\b(NEW|PACK|UNPACK)_([A-Z]+)\b(?:\(([\w\[\]]+)\))?")
 _VARIABLES = {
     "clock": "clock", "state": "state", "me": "member", "member": "member", "booked": "reservation",
-    "kept": "reservation", "twin": "reservation",
+    "kept": "reservation", "twin": "reservation", "place": "seat",
 }  # fmt: skip
+"""The variables of the Lua files that hold a record."""
 _FIELD = re.compile(rf"\b({'|'.join(_VARIABLES)})\.(\w+)")
-_PLACES = {
-    record: {name: place for place, name in enumerate(fields, start=1)} for record, fields in RECORDS.items()
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,18 +140,19 @@ def assemble(verb: str, **fragments: str) -> Script:
         fragments: Lua to take in the place of an include of that name, as tests do with the clock.
 
     Raises:
-        KeyError: The Lua names a field that the record does not have.
+        KeyError: The Lua names a record that there is not.
+        ValueError: It names a field that the record does not have.
     """
     lua = files("admission.ledger") / "lua"
     included: set[str] = set()
 
     def expand(text: str) -> str:
-        return "".join(include(line) for line in text.splitlines(keepends=True))
+        return "".join(include(row) for row in text.splitlines(keepends=True))
 
-    def include(line: str) -> str:
-        if not line.startswith(_INCLUDE):
-            return line
-        name = line.removeprefix(_INCLUDE).strip()
+    def include(row: str) -> str:
+        if not row.startswith(_INCLUDE):
+            return row
+        name = row.removeprefix(_INCLUDE).strip()
         if name in included:
             return ""
         included.add(name)
@@ -132,16 +163,28 @@ def assemble(verb: str, **fragments: str) -> Script:
 
 
 def _resolve(source: str) -> str:
-    """Put numbers in the place of words and of fields."""
-    new = {f"NEW_{record.upper()}": _literal(fields) for record, fields in RECORDS.items()}
-    words = {**WORDS, **new}
-    source = _WORD.sub(lambda found: words.get(found[0], found[0]), source)
-    return _FIELD.sub(lambda found: f"{found[1]}[{_PLACES[_VARIABLES[found[1]]][found[2]]}]", source)
+    """Put Lua in the place of what the module's docstring lists."""
+    source = _RECORD.sub(lambda found: _record(*found.groups()), source)
+    source = _WORD.sub(lambda found: WORDS.get(found[0], found[0]), source)
+    return _FIELD.sub(lambda found: f"{found[1]}[{_place(_VARIABLES[found[1]], found[2])}]", source)
 
 
-def _literal(fields: Mapping[str, int | bool | str]) -> str:
-    """Return a new record as Lua writes it."""
-    return "{" + ", ".join(str(value).lower() if value != "" else "''" for value in fields.values()) + "}"
+def _record(what: str, name: str, argument: str) -> str:
+    fields = RECORDS[name.lower()]
+    letters = "<" + "".join(field.letters for field in fields.values())
+    if what == "NEW":
+        return f"{{{', '.join(field.literal for field in fields.values())}}}"
+    if what == "UNPACK":
+        return f"{{struct.unpack('{letters}', {argument})}}"
+    values = [
+        f"#{argument}[{place}], {argument}[{place}]" if field in {TEXT, NAME} else f"{argument}[{place}]"
+        for place, field in enumerate(fields.values(), start=1)
+    ]
+    return f"struct.pack('{letters}', {', '.join(values)})"
+
+
+def _place(record: str, field: str) -> int:
+    return list(RECORDS[record]).index(field) + 1
 
 
 SCRIPTS: Mapping[str, Script] = MappingProxyType({verb: assemble(verb) for verb in VERBS})
@@ -159,5 +202,8 @@ def arguments(run_id: str, who: Who, request: Request) -> Wire:
 
 
 def wake_channel(process: str) -> str:
-    """Return the channel on which a process is told its offers: the account, then seats, one a line."""
-    return f"admission:wake:{process}"
+    """Return the channel on which a process is told its offers: the account, then seats, one a line.
+
+    Guards of one operating-system process share the part of their names before the dot, and with it the channel.
+    """
+    return f"admission:wake:{process.partition('.')[0]}"

@@ -124,6 +124,10 @@ NOTHING = Verdict(0, 0, -1, 0, 0, -1, "", "")
 """The verdict where the ledger had none to give."""
 
 
+ONLOOKER = ",o"
+"""How the policy's text ends of a process that has asked for no slot yet: it has no say in what is agreed."""
+
+
 class PolicyWire(NamedTuple):
     """The account-wide part of a policy, milliseconds; processes that differ get the stricter of each."""
 
@@ -142,7 +146,7 @@ class PolicyWire(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> PolicyWire:
         """Read what `text` wrote."""
-        return cls(*map(int, text.split(",")))
+        return cls(*map(int, text.removesuffix(ONLOOKER).split(",")))
 
 
 class Who(NamedTuple):

@@ -145,9 +145,9 @@ class PureTalk:
                 "httpx.Client or none, or use AsyncGuard"
             )
         here = self._here()
-        here.stuck = [thread for thread in here.stuck if thread.is_alive()]
-        if len(here.stuck) >= _MAX_STUCK:
-            raise UsageError(f"{len(here.stuck)} earlier requests to {self._base_url} still hang: none is added")
+        stuck = here.count_stuck()
+        if stuck >= _MAX_STUCK:
+            raise UsageError(f"{stuck} earlier requests to {self._base_url} still hang: none is added")
         if self._client is not None:
             line = _Line(self._client, own=False)
         else:
@@ -420,6 +420,13 @@ class _Process:
             self._idle.append(line)
             if processes.get(os.getpid()) is not self:
                 self.close()
+
+    def count_stuck(self) -> int:
+        """Count the threads that still hang, and forget those that ended."""
+        for thread in [known for known in self.stuck if not known.is_alive()]:
+            with suppress(ValueError):
+                self.stuck.remove(thread)
+        return len(self.stuck)
 
     def close(self) -> None:
         """Close the idle lines."""

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from admission.ledger import scripts
+from admission.ledger import scripts, wire
 from admission.ledger.book import Book
 from admission.ledger.wire import (
     Ask,
@@ -56,7 +56,7 @@ START = 1_763_000_000_000
 STEPS_PER_TRACE = 250
 TRACES = 8 * LENGTH
 
-CLOCK = "local function server_ms() return tonumber(redis.call('GET', 'now')) end\n"
+CLOCK = "local server_now_ms = tonumber(redis.call('GET', 'now'))\n"
 SCRIPTS = {verb: scripts.assemble(verb, clock=CLOCK) for verb in scripts.VERBS}
 
 PAUSES = (0,) * 8 + (1, 1, 3, 50, 400, 999, 1_000, 1_001, 1_500, 3_000)
@@ -194,7 +194,7 @@ class Trace:
         self.dice = dice
         self.names = count()
         self.processes = [f"p{index}" for index in range(dice.choice((1, 2, 5)))]
-        self.policies = {process: POLICY for process in self.processes}
+        self.policies = dict.fromkeys(self.processes, POLICY)
         self.limit = dice.choice((0, 1, 3, 6))
         self.stamp = 1_700_000_000_000_000
         self.rids: deque[str] = deque(maxlen=30)
@@ -249,7 +249,13 @@ class Trace:
     def terms(self) -> tuple[str, int, int, int, int]:
         """Return lane, kind, placement timeout, lag, longest duration."""
         kind = self.one((Kind.HOLD, Kind.HOLD, Kind.PLACE, Kind.TRACK))
-        return self.one(("default", "bulk")), int(kind), 5_000, self.one((500, 2_000)), self.one((60_000, 8_000, 3_600_000))
+        return (
+            self.one(("default", "bulk")),
+            int(kind),
+            5_000,
+            self.one((500, 2_000)),
+            self.one((60_000, 8_000, 3_600_000)),
+        )
 
     # Requests
 
@@ -354,7 +360,8 @@ class Trace:
             if self.rarely(0.01):
                 self.policies[process] = self.one(POLICIES)
             epoch = self.pair.book.epoch if not self.rarely(0.01) else self.one(self.epochs)
-            who = Who(process, epoch, self.policies[process].text())
+            looks_on = wire.ONLOOKER if self.dice.random() < 0.1 else ""
+            who = Who(process, epoch, self.policies[process].text() + looks_on)
             self.sent.append((who, request))
         self.log.append(f"{self.now} {who.process} epoch {who.epoch}: {request}")
         self.pair.say(who, request)

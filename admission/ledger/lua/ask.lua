@@ -41,20 +41,11 @@ local wanted = {'r' .. rid, 's' .. seat}
 --@include claim
 --@include verdict
 
-local function take_seat()
-  local score = (now - waited_ms) * 1000
-  if waited_ms == 0 then
-    score = math.max(clock.last_score + 1, score)
-    clock.last_score = score
-  end
-  the_line().enter(seat, lane, score)
-end
-
 local function ask()
   me.asked = now
   local place = read('s' .. seat)
   if place == '' then
-    return WITHDRAWN, verdict(0, count_waiting())
+    return WITHDRAWN, verdict(0, number_of('waiting'))
   end
   local booked = reservation(rid)
   if booked then
@@ -63,18 +54,23 @@ local function ask()
   if place then
     return IN_LINE, verdict(0, the_line().position(seat))
   end
-  if room() > count_offers() then
+  if room() > number_of('offers') then
     book_claim(rid, lane, kind, timeout_ms, lag_ms, duration_ms)
     return GRANTED, verdict(0, 0)
   end
   if join == 0 then
-    return closed() or SATURATED, verdict(0, count_waiting())
+    return closed() or SATURATED, verdict(0, number_of('waiting'))
   end
-  if count_waiting() >= state.max_waiting then
-    return FULL, verdict(0, count_waiting())
+  if number_of('waiting') >= state.max_waiting then
+    return FULL, verdict(0, number_of('waiting'))
   end
-  take_seat()
+  local score = (now - waited_ms) * SCORES_PER_MS
+  if waited_ms == 0 then
+    score = math.max(clock.last_score + 1, score)
+    clock.last_score = score
+  end
+  the_line().enter(seat, lane, score)
   return IN_LINE, verdict(0, the_line().position(seat))
 end
 
-return answer(ask())
+return reply(ask())

@@ -59,8 +59,8 @@ local function list(entry)
   end
   booked.open = entry.open
   booked.placed = math.max(booked.placed, entry.placed)
-  if not booked.settle then
-    booked.held = false
+  if booked.settle == NONE then
+    booked.held = 0
     booked.settle = settle
   elseif booked.open == 1 and booked.placed == 0 and booked.kind ~= HOLD then
     booked.settle = math.max(booked.settle, settle)
@@ -85,7 +85,7 @@ for _, entry in ipairs(entries) do
   list(entry)
 end
 local tail = {state.pause_at, state.pause_on, state.pause_reason, agreed(), clock.lapsed}
-if count_waiting() > 0 then
+if number_of('waiting') > 0 then
   local line = the_line()
   line.serve()
   for _, seat in ipairs(line.offered_to(process)) do
@@ -95,4 +95,4 @@ if count_waiting() > 0 then
     me.asked = now
   end
 end
-return answer(OK, tail)
+return reply(OK, tail)

@@ -28,4 +28,4 @@ local wanted = {'c' .. call_id}
 --@include open
 --@include calls
 
-return answer(end_call(binding(call_id) or '', call_id), {})
+return reply(end_call(binding(call_id) or '', call_id), {})

@@ -53,7 +53,7 @@ local function claim()
   end
   local owner = line.owner_of(seat)
   if not owner then
-    return UNKNOWN, verdict(0, count_waiting())
+    return UNKNOWN, verdict(0, number_of('waiting'))
   end
   local ahead = line.position(seat)
   if not line.is_offered(seat) then
@@ -69,4 +69,4 @@ local function claim()
   return GRANTED, verdict(0, 0)
 end
 
-return answer(claim())
+return reply(claim())

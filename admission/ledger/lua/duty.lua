@@ -30,9 +30,9 @@ local wanted = {}
 
 --- Say whether another process, whose key is not wrong, wants to dial.
 local function is_wanted()
-  for _, name in ipairs(call('ZRANGEBYLEX', keys.processes, '[p', '(q')) do
+  for _, name in ipairs(redis.call('ZRANGEBYLEX', keys.processes, '[p', '(q')) do
     local member = heard(string.sub(name, 2))
-    if member ~= me and not member.barred and member.asked >= 0 and now - member.asked < DEMAND_MS then
+    if member ~= me and member.barred == 0 and member.asked >= 0 and now - member.asked < DEMAND_MS then
       return true
     end
   end
@@ -41,7 +41,7 @@ end
 
 local function duty()
   me.asked = now
-  if me.barred and is_wanted() then
+  if me.barred == 1 and is_wanted() then
     return NOT_DUE
   end
   local taken = state.reader ~= '' and now < state.reader_until
@@ -59,4 +59,4 @@ local function duty()
 end
 
 local code = duty()
-return answer(code, {code == GRANTED and state.begun or 0})
+return reply(code, {code == GRANTED and state.begun or 0})

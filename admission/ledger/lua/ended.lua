@@ -29,4 +29,4 @@ local wanted = {'r' .. rid, 'c' .. call_id}
 --@include open
 --@include calls
 
-return answer(end_call(rid, call_id), {})
+return reply(end_call(rid, call_id), {})

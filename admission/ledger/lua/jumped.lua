@@ -25,5 +25,5 @@ local wanted = {}
 
 --@include open
 
-new_epoch(me.policy)
-return answer(FOREIGN, {})
+the_fleet().new_epoch(me.policy)
+return reply(FOREIGN, {})

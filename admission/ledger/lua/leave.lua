@@ -30,4 +30,4 @@ local wanted = {'r' .. rid}
 --@include open
 --@include block
 
-return answer(leave_block(rid, now - age_ms, by_value == 1), {})
+return reply(leave_block(rid, now - age_ms, by_value == 1), {})

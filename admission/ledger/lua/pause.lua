@@ -30,4 +30,4 @@ local wanted = {}
 --@include pausing
 
 set_pause(math.max(now, state.pause_at + 1), on, reason)
-return answer(OK, {state.pause_at})
+return reply(OK, {state.pause_at})

@@ -63,9 +63,9 @@ local function placed()
   end
   booked.placed = 1
   if late == 1 then
-    booked.held = false
+    booked.held = 0
     booked.settle = at + booked.lag
-  elseif booked.settle then
+  elseif booked.settle ~= NONE then
     booked.settle = math.min(booked.settle, at + booked.lag)
   end
   if call_id ~= '' then
@@ -79,4 +79,4 @@ local code = placed()
 if leaving == 1 then
   leave_block(rid, at, true)
 end
-return answer(code, {})
+return reply(code, {})

@@ -57,7 +57,19 @@ local function is_cached()
 end
 
 local function cover()
-  local covered = call('ZRANGEBYSCORE', keys.pending, '-inf', '(' .. string.format('%.0f', t0_ms))
+  local covered = redis.call('ZRANGEBYSCORE', keys.pending, '-inf', '(' .. string.format('%d', t0_ms))
+  for first = 1, #covered, 1000 do
+    local fields = {}
+    for index = first, math.min(first + 999, #covered) do
+      fields[#fields + 1] = 'r' .. covered[index]
+    end
+    for index, text in ipairs(redis.call('HMGET', keys.account, unpack(fields))) do
+      -- What this request has changed already is not in the hash yet.
+      if texts[fields[index]] == nil then
+        texts[fields[index]] = text
+      end
+    end
+  end
   for _, rid in ipairs(covered) do
     review(rid, reservation(rid))
   end
@@ -65,7 +77,7 @@ end
 
 local function reading()
   if outcome == READ or outcome == FINAL then
-    me.barred = outcome == FINAL
+    me.barred = outcome == FINAL and 1 or 0
   end
   state_changed = true
   local mine = state.reader == process and state.begun == t0_ms
@@ -96,7 +108,7 @@ local function reading()
   state.t0, state.t1, state.covers_to = t0_ms, now, t0_ms
   state.error = ''
   cover()
-  return count < count_held() and DISBELIEVED or OK
+  return count < number_of('held') and DISBELIEVED or OK
 end
 
-return answer(reading(), {})
+return reply(reading(), {})

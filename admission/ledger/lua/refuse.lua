@@ -62,13 +62,13 @@ local function refuse()
   me.asked = now
   local place = read('s' .. seat)
   if place == '' then
-    return WITHDRAWN, verdict(0, count_waiting())
+    return WITHDRAWN, verdict(0, number_of('waiting'))
   end
   if not place then
-    local first = tonumber(call('ZRANGE', keys.line, 0, 0, 'WITHSCORES')[2])
-    the_line().enter(seat, lane, math.min(now * 1000, first - 1))
+    local first = tonumber(redis.call('ZRANGE', keys.line, 0, 0, 'WITHSCORES')[2])
+    the_line().enter(seat, lane, math.min(now * SCORES_PER_MS, first - 1))
   end
   return IN_LINE, verdict(0, the_line().position(seat))
 end
 
-return answer(refuse())
+return reply(refuse())

@@ -46,4 +46,4 @@ local function started()
   return OK
 end
 
-return answer(started(), {})
+return reply(started(), {})

@@ -25,10 +25,11 @@ local run_id, process, epoch, policy = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV
 local wanted = {}
 
 --@include open
+--@include verdict
 
-local booked = call('ZLEXCOUNT', keys.processes, '[h', '(p')
-local untracked = math.max(0, math.max(0, state.count) - (booked - count_pending()))
-return answer(OK, {
-  state.limit, state.count, in_use(), room(), count_pending(), count_held(), untracked, usage_age(), booked,
+local booked = redis.call('ZLEXCOUNT', keys.processes, '[h', '(p')
+local untracked = math.max(0, math.max(0, state.count) - (booked - number_of('pending')))
+return reply(OK, {
+  state.limit, state.count, in_use(), room(), number_of('pending'), number_of('held'), untracked, usage_age(), booked,
   state.pause_on, state.pause_reason,
 })

@@ -33,7 +33,7 @@ local wanted = {'r' .. rid, 's' .. seat}
 
 local line = the_line()
 local waits = line.owner_of(seat)
-local tail = verdict(0, waits and line.position(seat) or count_waiting())
+local tail = verdict(0, waits and line.position(seat) or number_of('waiting'))
 local code = closed() or SATURATED
 if waits then
   line.give_up(seat)
@@ -41,4 +41,4 @@ end
 write('s' .. seat, '')
 add_due('t' .. seat, now + TOMBSTONE_MS)
 end_call(rid, '')
-return answer(code, tail)
+return reply(code, tail)

@@ -6,7 +6,7 @@ local function leave_block(rid, at, by_value)
     return UNKNOWN
   end
   booked.open = 0
-  if booked.settle and (by_value or booked.placed == 1) then
+  if booked.settle ~= NONE and (by_value or booked.placed == 1) then
     booked.settle = math.min(booked.settle, at + booked.lag)
   end
   review(rid, booked)

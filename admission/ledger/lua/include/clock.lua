@@ -1,7 +1,4 @@
--- The server's clock. Tests put a clock of their own in the place of this fragment.
+-- The server's clock, in whole milliseconds since 1970. Tests put one of their own in the place of this fragment.
 
---- Whole milliseconds since 1970.
-local function server_ms()
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
-end
+local server_time = redis.call('TIME')
+local server_now_ms = server_time[1] * 1000 + math.floor(server_time[2] / 1000)

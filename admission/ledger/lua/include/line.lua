@@ -8,8 +8,8 @@
 --
 -- So the next seat is the first of `heads`, whoever is passed over, and the next turn of time the first of `turns`.
 
-local wakes = {}
 local line
+local wakes = {}
 
 --- Return the functions of the line. They are made when first used: most requests find nobody waiting.
 local function the_line()
@@ -19,7 +19,7 @@ local function the_line()
   line = {}
 
   local function seat_entry(owner, score, seat)
-    return 's' .. owner .. '\0' .. string.format('%016.0f', score) .. seat
+    return 's' .. owner .. '\0' .. string.format('%016d', score) .. seat
   end
 
   local function offer_entry(owner, seat)
@@ -28,7 +28,7 @@ local function the_line()
 
   --- Return a process's first seat without an offer, and its score.
   local function first_seat(owner)
-    local found = call('ZRANGEBYLEX', keys.processes, '[s' .. owner .. '\0', '(s' .. owner .. '\1', 'LIMIT', 0, 1)[1]
+    local found = redis.call('ZRANGEBYLEX', keys.processes, '[s' .. owner .. '\0', '(s' .. owner .. '\1', 'LIMIT', 0, 1)[1]
     if found then
       local digits = #owner + 3
       return string.sub(found, digits + 16), tonumber(string.sub(found, digits, digits + 15))
@@ -36,12 +36,12 @@ local function the_line()
   end
 
   local function may_be_offered(member)
-    return not member.silent and now >= member.passed_until
+    return member.silent == 0 and now >= member.passed_until
   end
 
   local function park(seat, owner, score)
     local first, first_score = first_seat(owner)
-    call('ZADD', keys.processes, 0, seat_entry(owner, score, seat))
+    redis.call('ZADD', keys.processes, 0, seat_entry(owner, score, seat))
     local member = heard(owner)
     if may_be_offered(member) then
       -- Seats of one score are ordered by the server: Lua orders strings by its locale.
@@ -49,34 +49,34 @@ local function the_line()
         return
       end
       if first then
-        call('ZREM', keys.heads, first)
+        redis.call('ZREM', keys.heads, first)
       end
-      call('ZADD', keys.heads, score, seat)
-    elseif not first and not member.silent then
-      call('ZADD', keys.turns, member.passed_until, 'p' .. owner)
+      redis.call('ZADD', keys.heads, score, seat)
+    elseif not first and member.silent == 0 then
+      redis.call('ZADD', keys.turns, member.passed_until, 'p' .. owner)
     end
   end
 
   local function unpark(seat, owner, score)
-    call('ZREM', keys.processes, seat_entry(owner, score, seat))
+    redis.call('ZREM', keys.processes, seat_entry(owner, score, seat))
     local member = heard(owner)
     if may_be_offered(member) then
-      if call('ZREM', keys.heads, seat) == 1 then
+      if redis.call('ZREM', keys.heads, seat) == 1 then
         local next_seat, next_score = first_seat(owner)
         if next_seat then
-          call('ZADD', keys.heads, next_score, next_seat)
+          redis.call('ZADD', keys.heads, next_score, next_seat)
         end
       end
-    elseif not member.silent and not first_seat(owner) then
-      call('ZREM', keys.turns, 'p' .. owner)
+    elseif member.silent == 0 and not first_seat(owner) then
+      redis.call('ZREM', keys.turns, 'p' .. owner)
     end
   end
 
   --- Offer a slot to the first seat of `heads`.
   local function offer(seat, owner, score)
     unpark(seat, owner, score)
-    call('ZADD', keys.processes, 0, offer_entry(owner, seat))
-    call('ZADD', keys.turns, now + OFFER_MS, 'o' .. seat)
+    redis.call('ZADD', keys.processes, 0, offer_entry(owner, seat))
+    redis.call('ZADD', keys.turns, now + OFFER_MS, 'o' .. seat)
     adjust('offers', 1)
   end
 
@@ -84,30 +84,33 @@ local function the_line()
   local function pass_over(owner, member)
     local seat = first_seat(owner)
     if seat then
-      call('ZREM', keys.heads, seat)
-      call('ZREM', keys.turns, 'p' .. owner)
+      redis.call('ZREM', keys.heads, seat)
+      redis.call('ZREM', keys.turns, 'p' .. owner)
     end
-    member.silent = true
+    member.silent = 1
     member.span = member.span > 0 and math.min(PASS_MAX_MS, 2 * member.span) or OFFER_MS
     member.passed_until = now + member.span
-    write('p' .. owner, pack(member))
+    write('p' .. owner, PACK_MEMBER(member))
   end
 
   --- A process is heard again, or the span for which it was passed over has ended or is lifted.
   function line.let_back(owner, member)
     local seat, score = first_seat(owner)
     if seat and may_be_offered(member) then
-      call('ZREM', keys.turns, 'p' .. owner)
-      call('ZADD', keys.heads, score, seat)
-    elseif seat and not member.silent then
-      call('ZADD', keys.turns, member.passed_until, 'p' .. owner)
+      redis.call('ZREM', keys.turns, 'p' .. owner)
+      redis.call('ZADD', keys.heads, score, seat)
+    elseif seat and member.silent == 0 then
+      redis.call('ZADD', keys.turns, member.passed_until, 'p' .. owner)
     end
   end
 
   --- Return a seat's process, nil when nobody waits there.
   function line.owner_of(seat)
     local text = read('s' .. seat)
-    return text and text ~= '' and unpack_record(text)[1] or nil
+    if text and text ~= '' then
+      local place = UNPACK_SEAT(text)
+      return place.process
+    end
   end
 
   function line.has_parked(owner)
@@ -116,7 +119,7 @@ local function the_line()
 
   --- Return the seats of a process that have an offer, sorted.
   function line.offered_to(owner)
-    local seats = call('ZRANGEBYLEX', keys.processes, '[f' .. owner .. '\0', '(f' .. owner .. '\1')
+    local seats = redis.call('ZRANGEBYLEX', keys.processes, '[f' .. owner .. '\0', '(f' .. owner .. '\1')
     for index, entry in ipairs(seats) do
       seats[index] = string.sub(entry, #owner + 3)
     end
@@ -124,18 +127,20 @@ local function the_line()
   end
 
   function line.is_offered(seat)
-    return call('ZSCORE', keys.turns, 'o' .. seat) and true or false
+    return redis.call('ZSCORE', keys.turns, 'o' .. seat) and true or false
   end
 
   --- Return how many are ahead of a seat.
   function line.position(seat)
-    return call('ZRANK', keys.line, seat)
+    return redis.call('ZRANK', keys.line, seat)
   end
 
   --- Take a seat.
   function line.enter(seat, lane, score)
-    write('s' .. seat, pack({process, lane}))
-    call('ZADD', keys.line, score, seat)
+    local place = NEW_SEAT
+    place.process, place.lane = process, lane
+    write('s' .. seat, PACK_SEAT(place))
+    redis.call('ZADD', keys.line, score, seat)
     adjust('waiting', 1)
     park(seat, process, score)
   end
@@ -143,28 +148,28 @@ local function the_line()
   --- Give a seat up, with its offer.
   function line.give_up(seat)
     local owner = line.owner_of(seat)
-    if call('ZREM', keys.turns, 'o' .. seat) == 1 then
-      call('ZREM', keys.processes, offer_entry(owner, seat))
+    if redis.call('ZREM', keys.turns, 'o' .. seat) == 1 then
+      redis.call('ZREM', keys.processes, offer_entry(owner, seat))
       adjust('offers', -1)
     else
-      unpark(seat, owner, tonumber(call('ZSCORE', keys.line, seat)))
+      unpark(seat, owner, tonumber(redis.call('ZSCORE', keys.line, seat)))
     end
-    call('ZREM', keys.line, seat)
+    redis.call('ZREM', keys.line, seat)
     adjust('waiting', -1)
     write('s' .. seat, false)
   end
 
   --- Withdraw an offer; the seat stays where it is.
   function line.take_back(seat, owner)
-    call('ZREM', keys.turns, 'o' .. seat)
-    call('ZREM', keys.processes, offer_entry(owner, seat))
+    redis.call('ZREM', keys.turns, 'o' .. seat)
+    redis.call('ZREM', keys.processes, offer_entry(owner, seat))
     adjust('offers', -1)
-    park(seat, owner, tonumber(call('ZSCORE', keys.line, seat)))
+    park(seat, owner, tonumber(redis.call('ZSCORE', keys.line, seat)))
   end
 
   function line.withdraw_offers()
-    if count_offers() > 0 then
-      for _, entry in ipairs(call('ZRANGEBYLEX', keys.processes, '[f', '(g')) do
+    if number_of('offers') > 0 then
+      for _, entry in ipairs(redis.call('ZRANGEBYLEX', keys.processes, '[f', '(g')) do
         local cut = string.find(entry, '\0', 2, true)
         line.take_back(string.sub(entry, cut + 1), string.sub(entry, 2, cut - 1))
       end
@@ -175,19 +180,19 @@ local function the_line()
   function line.forget(owner)
     local head = first_seat(owner)
     if head then
-      call('ZREM', keys.heads, head)
-      call('ZREM', keys.turns, 'p' .. owner)
+      redis.call('ZREM', keys.heads, head)
+      redis.call('ZREM', keys.turns, 'p' .. owner)
     end
     for letter, before_seat in pairs({s = #owner + 18, f = #owner + 2}) do
       local from, to = '[' .. letter .. owner .. '\0', '(' .. letter .. owner .. '\1'
-      for _, entry in ipairs(call('ZRANGEBYLEX', keys.processes, from, to)) do
+      for _, entry in ipairs(redis.call('ZRANGEBYLEX', keys.processes, from, to)) do
         local seat = string.sub(entry, before_seat + 1)
-        call('ZREM', keys.processes, entry)
-        call('ZREM', keys.line, seat)
+        redis.call('ZREM', keys.processes, entry)
+        redis.call('ZREM', keys.line, seat)
         adjust('waiting', -1)
         write('s' .. seat, false)
         if letter == 'f' then
-          call('ZREM', keys.turns, 'o' .. seat)
+          redis.call('ZREM', keys.turns, 'o' .. seat)
           adjust('offers', -1)
         end
       end
@@ -196,7 +201,7 @@ local function the_line()
 
   --- Take back what was not claimed in time and pass its processes over; let others back.
   function line.lapse()
-    local turns = call('ZRANGEBYSCORE', keys.turns, '-inf', now)
+    local turns = redis.call('ZRANGEBYSCORE', keys.turns, '-inf', now)
     local passed = {}
     for _, turn in ipairs(turns) do
       local owner = string.sub(turn, 1, 1) == 'o' and line.owner_of(string.sub(turn, 2))
@@ -210,7 +215,7 @@ local function the_line()
       if string.sub(turn, 1, 1) == 'o' then
         line.take_back(name, line.owner_of(name))
       else
-        call('ZREM', keys.turns, turn)
+        redis.call('ZREM', keys.turns, turn)
         if not passed[name] then
           line.let_back(name, heard(name))
         end
@@ -220,11 +225,11 @@ local function the_line()
 
   --- Offer what is free to the head of the line.
   function line.serve()
-    if count_waiting() == count_offers() then
+    if number_of('waiting') == number_of('offers') then
       return
     end
-    for _ = 1, room() - count_offers() do
-      local head = call('ZRANGE', keys.heads, 0, 0, 'WITHSCORES')
+    for _ = 1, room() - number_of('offers') do
+      local head = redis.call('ZRANGE', keys.heads, 0, 0, 'WITHSCORES')
       local seat = head[1]
       if seat == '' then
         return
@@ -244,7 +249,7 @@ local function the_line()
     end
     local index = 0
     while true do
-      local turn = call('ZRANGE', keys.turns, index, index, 'WITHSCORES')
+      local turn = redis.call('ZRANGE', keys.turns, index, index, 'WITHSCORES')
       if turn[1] == '' then
         return at
       end

@@ -9,18 +9,15 @@
 --
 -- A record is fetched once; what a request changes goes out together at its end.
 
-local call = redis.call
-local pack, unpack_record = cmsgpack.pack, cmsgpack.unpack
 local now, clock, state, me
 local state_changed = false
-
-local texts, changes, members = {}, {}, {}
+local texts, changes, members, counted = {}, {}, {}, {}
 
 --- Return a record's text, false when there is none.
 local function read(field)
   local text = texts[field]
   if text == nil then
-    text = call('HGET', keys.account, field)
+    text = redis.call('HGET', keys.account, field)
     texts[field] = text
   end
   return text
@@ -37,52 +34,41 @@ local function heard(name)
   local member = members[name]
   if member == nil then
     local text = read('p' .. name)
-    member = text and unpack_record(text)
+    member = text and UNPACK_MEMBER(text)
     members[name] = member
   end
   return member
 end
 
--- How many of each there are: counted by the server when first asked, then moved along with the members.
+--- Return how many are pending, held, waiting, or offered a slot: counted by the server when first asked.
+local function number_of(what)
+  local number = counted[what]
+  if not number then
+    if what == 'pending' then
+      number = redis.call('ZCARD', keys.pending) - 1
+    elseif what == 'waiting' then
+      number = redis.call('ZCARD', keys.line) - 1
+    elseif what == 'held' then
+      number = redis.call('ZLEXCOUNT', keys.processes, '[h', '(i')
+    else
+      number = number_of('waiting') > 0 and redis.call('ZLEXCOUNT', keys.processes, '[f', '(g') or 0
+    end
+    counted[what] = number
+  end
+  return number
+end
 
-local counted = {}
-
+--- Move a number along with its members, for the rest of this request.
 local function adjust(what, by)
   if counted[what] then
     counted[what] = counted[what] + by
   end
 end
 
-local function count_pending()
-  if not counted.pending then
-    counted.pending = call('ZCARD', keys.pending) - 1
-  end
-  return counted.pending
-end
-
-local function count_held()
-  if not counted.held then
-    counted.held = call('ZLEXCOUNT', keys.processes, '[h', '(i')
-  end
-  return counted.held
-end
-
-local function count_waiting()
-  if not counted.waiting then
-    counted.waiting = call('ZCARD', keys.line) - 1
-  end
-  return counted.waiting
-end
-
-local function count_offers()
-  if not counted.offers then
-    counted.offers = count_waiting() > 0 and call('ZLEXCOUNT', keys.processes, '[f', '(g') or 0
-  end
-  return counted.offers
-end
-
 --- Enter what time will make due. Nobody looks into `due` before `clock.next_due`.
 local function add_due(entry, at)
-  call('ZADD', keys.due, at, entry)
-  clock.next_due = math.min(clock.next_due, at)
+  redis.call('ZADD', keys.due, at, entry)
+  if at < clock.next_due then
+    clock.next_due = at
+  end
 end

@@ -1,14 +1,28 @@
--- The end of every request: offer what is free, send the changes, renew the TTL, tell the wakes, reply.
+-- The end of every request: offer what it freed, send the changes, renew the TTL, tell the wakes, reply.
 
-local function send_changes()
-  write('clock', pack(clock))
+local function reply(code, tail)
+  local waiting = number_of('waiting')
+  if waiting > 0 and me then
+    the_line().serve()
+  end
+  local head = {code, now, state.epoch, since, waiting, due_at(), waiting > 0 and the_line().next_at() or 0}
+  for index = 1, #tail do
+    head[7 + index] = tail[index]
+  end
+
+  -- All keys have one TTL, renewed when a quarter of it has gone; none while paused.
+  local ttl_ms = math.max(2 * state.duration, SHORTEST_TTL_MS)
+  local paused = state.pause_on == 1
+  local renewed = not paused and clock.expires - now < 0.75 * ttl_ms
+  local persisted = paused and clock.expires ~= 0
+  if renewed or persisted then
+    clock.expires = renewed and now + ttl_ms or 0
+  end
+
+  local set, gone = {'clock', PACK_CLOCK(clock)}, {}
   if state_changed then
-    write('state', pack(state))
+    set[3], set[4] = 'state', PACK_STATE(state)
   end
-  if me and members[process] == me then
-    write('p' .. process, pack(me))
-  end
-  local set, gone = {}, {}
   for field, text in pairs(changes) do
     if text then
       set[#set + 1] = field
@@ -17,47 +31,35 @@ local function send_changes()
       gone[#gone + 1] = field
     end
   end
+  -- Last, for it may stand among the changes as it was halfway.
+  if me and members[process] == me then
+    set[#set + 1] = 'p' .. process
+    set[#set + 1] = PACK_MEMBER(me)
+  end
   -- Lua passes some thousands of arguments at most.
   for first = 1, #set, 1000 do
-    call('HSET', keys.account, unpack(set, first, math.min(first + 999, #set)))
+    redis.call('HSET', keys.account, unpack(set, first, math.min(first + 999, #set)))
   end
   for first = 1, #gone, 1000 do
-    call('HDEL', keys.account, unpack(gone, first, math.min(first + 999, #gone)))
+    redis.call('HDEL', keys.account, unpack(gone, first, math.min(first + 999, #gone)))
   end
-end
 
---- Return the command that renews the TTL of all keys, nil while three quarters of it are left; none while paused.
-local function renewal()
-  local ttl_ms = math.max(2 * state.duration, SHORTEST_TTL_MS)
-  if state.pause_on == 1 then
-    if clock.expires ~= 0 then
-      clock.expires = 0
-      return {'PERSIST'}
-    end
-  elseif clock.expires - now < 0.75 * ttl_ms then
-    clock.expires = now + ttl_ms
-    return {'PEXPIRE', ttl_ms}
-  end
-end
-
-local function finish(code, since, tail)
-  local waiting = count_waiting()
-  local reply = {code, now, state.epoch, since, waiting, due_at(), waiting > 0 and the_line().next_at() or 0}
-  for index = 1, #tail do
-    reply[7 + index] = tail[index]
-  end
-  local command = renewal()
-  send_changes()
-  if command then
+  if renewed then
     for _, key in pairs(keys) do
-      call(command[1], key, unpack(command, 2))
+      redis.call('PEXPIRE', key, ttl_ms)
+    end
+  elseif persisted then
+    for _, key in pairs(keys) do
+      redis.call('PERSIST', key)
     end
   end
+
   if next(wakes) then
     local account = string.match(keys.account, '{(.*)}')
     for owner, seats in pairs(wakes) do
-      call('PUBLISH', 'admission:wake:' .. owner, account .. '\n' .. table.concat(seats, '\n'))
+      -- Guards of one operating-system process share the part of their names before the dot, and its channel.
+      redis.call('PUBLISH', 'admission:wake:' .. string.match(owner, '^[^.]*'), account .. '\n' .. table.concat(seats, '\n'))
     end
   end
-  return reply
+  return head
 end

@@ -9,14 +9,14 @@ local function closed()
   if state.pause_on == 1 then
     return PAUSED
   end
-  if not is_usable() then
+  if state.t0 <= state.open_after or state.t0 < 0 or now - state.t0 > state.staleness then
     return UNREAD
   end
   return cools() and SATURATED or nil
 end
 
 local function in_use()
-  return math.max(0, state.count, count_held()) + count_pending()
+  return math.max(0, state.count, number_of('held')) + number_of('pending')
 end
 
 --- Return how many slots may be claimed now.

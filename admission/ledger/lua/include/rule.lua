@@ -1,69 +1,74 @@
 -- The accounting rule: which reservations are pending, covered or held, and what moves them. See `rule.py`.
 --
--- `keep` and `drop` are the only ones that enter a reservation anywhere: in `pending` by settle time, in `due` by the
--- end of `max_call_duration`, and in `processes` under its process as h<eld>, o<pen> or l<eft>.
+-- `keep` and `drop` are the only ones that enter a reservation anywhere: in `pending` by settle time, and in
+-- `processes` under its process as h<eld>, o<pen> or l<eft>, there by the end of `max_call_duration`. So `due` needs one
+-- entry for each process, u<process>, at or before the first of these ends. A covered reservation has no settle time,
+-- one whose `max_call_duration` is over no end: `NONE`.
 
 --- Return a reservation as it is kept, nil when it is not booked.
 local function reservation(rid)
   local text = read('r' .. rid)
-  return text and unpack_record(text) or nil
+  return text and UNPACK_RESERVATION(text) or nil
 end
 
 local function entry_of(rid, booked)
-  return (booked.held and 'h' or booked.open == 1 and 'o' or 'l') .. booked.process .. '\0' .. rid
+  local letter = booked.held == 1 and 'h' or booked.open == 1 and 'o' or 'l'
+  local over_at = booked.over_at == NONE and LAST_MS or math.min(booked.over_at, LAST_MS)
+  return letter .. booked.process .. '\0' .. string.format('%013d', over_at) .. rid
 end
 
 local function keep(rid, booked)
   local kept = reservation(rid)
-  if booked.settle ~= (kept and kept.settle or false) then
-    if booked.settle then
-      call('ZADD', keys.pending, booked.settle, rid)
-      adjust('pending', kept and kept.settle and 0 or 1)
-    else
-      call('ZREM', keys.pending, rid)
+  local settle = kept and kept.settle or NONE
+  if booked.settle ~= settle then
+    if booked.settle == NONE then
+      redis.call('ZREM', keys.pending, rid)
       adjust('pending', -1)
+    else
+      redis.call('ZADD', keys.pending, booked.settle, rid)
+      adjust('pending', settle == NONE and 1 or 0)
     end
   end
-  if not kept then
-    add_due('u' .. rid, booked.over_at)
+  if not kept and booked.over_at < me.next_over then
+    -- A process that lapsed and is heard again may have older reservations.
+    redis.call('ZADD', keys.due, 'LT', booked.over_at, 'u' .. process)
+    clock.next_due = math.min(clock.next_due, booked.over_at)
+    me.next_over = booked.over_at
   end
-  local entry = entry_of(rid, booked)
-  local kept_entry = kept and entry_of(rid, kept)
+  local entry, kept_entry = entry_of(rid, booked), kept and entry_of(rid, kept)
   if entry ~= kept_entry then
     if kept then
-      call('ZREM', keys.processes, kept_entry)
+      redis.call('ZREM', keys.processes, kept_entry)
     end
-    call('ZADD', keys.processes, 0, entry)
-    adjust('held', (booked.held and 1 or 0) - (kept and kept.held and 1 or 0))
+    redis.call('ZADD', keys.processes, 0, entry)
+    adjust('held', booked.held - (kept and kept.held or 0))
   end
-  write('r' .. rid, pack(booked))
+  write('r' .. rid, PACK_RESERVATION(booked))
 end
 
 --- Take a reservation, as it is kept, out of the books.
 local function drop(rid, kept)
-  if kept.settle then
-    call('ZREM', keys.pending, rid)
+  if kept.settle ~= NONE then
+    redis.call('ZREM', keys.pending, rid)
     adjust('pending', -1)
   end
-  if kept.over_at then
-    call('ZREM', keys.due, 'u' .. rid)
-  end
-  call('ZREM', keys.processes, entry_of(rid, kept))
-  adjust('held', kept.held and -1 or 0)
+  redis.call('ZREM', keys.processes, entry_of(rid, kept))
+  adjust('held', -kept.held)
   write('r' .. rid, false)
 end
 
 --- Put a reservation where it belongs: pending, held, covered and known, or out.
 local function review(rid, booked)
-  if booked.settle then
+  if booked.settle ~= NONE then
     if booked.settle >= state.covers_to then
       return keep(rid, booked)
     end
-    booked.settle = false
+    booked.settle = NONE
   end
-  local live = booked.open == 1 and booked.over_at
-  booked.held = live and booked.kind == HOLD and booked.placed == 1 and heard(booked.process) and true or false
-  if live or (booked.over_at and (booked.kind == TRACK or booked.kind == STARTED)) then
+  local live = booked.open == 1 and booked.over_at ~= NONE
+  local tracked = (booked.kind == TRACK or booked.kind == STARTED) and booked.over_at ~= NONE
+  booked.held = live and booked.kind == HOLD and booked.placed == 1 and heard(booked.process) and 1 or 0
+  if live or tracked then
     return keep(rid, booked)
   end
   local kept = reservation(rid)

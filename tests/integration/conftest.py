@@ -1,0 +1,146 @@
+"""Servers for the tests that need a real Redis, and what must be true of what they leave behind."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+
+import pytest
+import redis
+
+from admission import Guard, PureTalk, RedisLedger
+from tests.integration.fleet_crews import KEY, provider
+from tests.integration.fleet_sides import POLICY, side
+from tests.integration.proxy import proxy
+from tests.servers import BINARIES, free_port, redis_server
+
+
+def check_left_behind(client):
+    """Check that every key ends by itself, and that none shows the provider's key."""
+    for key in client.keys("*"):
+        assert client.pttl(key) > 0, f"{key} has no TTL"
+        kind = client.type(key)
+        assert kind in {b"hash", b"zset"}, f"{key} is a {kind}"
+        content = client.hgetall(key) if kind == b"hash" else client.zrange(key, 0, -1)
+        assert KEY not in f"{key} {content}"
+
+
+class Store:
+    """A server that can go away and come back where it was, and a proxy in front of it.
+
+    Args:
+        stack: Ends it.
+        binary: A name of `BINARIES`.
+        folder: Where its snapshots are kept.
+    """
+
+    def __init__(self, stack, binary, folder):
+        self.binary = binary
+        self.folder = folder
+        self.port = free_port()
+        self._stack = stack.enter_context(ExitStack())
+        self.start()
+        self.proxy = stack.enter_context(proxy(self.port))
+
+    @property
+    def url(self):
+        """The way through the proxy."""
+        return self.proxy.url
+
+    def start(self):
+        """Start it: with the snapshot in its folder, if there is one."""
+        self._stack.enter_context(redis_server(self.binary, port=self.port, options=("--dir", str(self.folder))))
+        self.client = self._stack.enter_context(redis.Redis(port=self.port))
+
+    def kill(self):
+        """Kill it at once."""
+        self._stack.close()
+
+    @property
+    def connections(self):
+        """Connections of others than this test's own client."""
+        mine = self.client.client_id()
+        return sum(int(known["id"]) != mine for known in self.client.client_list())
+
+    def keys(self, account):
+        """Return an account's keys, by their last part."""
+        return {key.decode().rpartition(":")[2]: key for key in self.client.keys(f"admission:{{{account}}}:*")}
+
+
+@contextmanager
+def store(binary, folder):
+    """Run a server with a proxy in front; at the end look at what is left in it."""
+    with ExitStack() as stack:
+        one = Store(stack, binary, folder)
+        yield one
+        check_left_behind(one.client)
+
+
+@pytest.fixture
+def at():
+    """A stand-in provider with five lines, which takes every call."""
+    with provider(5) as watched:
+        yield watched
+
+
+@pytest.fixture(params=["sync", "async"])
+def colour(request):
+    """Both colours; what is tested of both runs on the oldest server in one, and on the newest in the other."""
+    return request.param
+
+
+@pytest.fixture
+def binary(colour):
+    """The server's name in `BINARIES`."""
+    names = list(BINARIES)
+    return names[0] if colour == "sync" else names[-1]
+
+
+@pytest.fixture
+def own(binary, tmp_path):
+    """A server of the test's own, to be killed and emptied."""
+    with store(binary, tmp_path) as one:
+        yield one
+
+
+@pytest.fixture
+def guard(colour, at, own):
+    """A guard of either colour on a server of its own, through the proxy, on a new account."""
+    with side(colour, at, own.url, "own") as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """One server of each kind for tests that do it no harm, with accounts that are open already.
+
+    A new ledger admits nobody until a reading after its first second; so that one second is enough for a whole file,
+    many accounts are made at once.
+    """
+    with ExitStack() as stack:
+        at = stack.enter_context(provider(5))
+        stores = {}
+        for binary in {next(iter(BINARIES)), next(reversed(BINARIES))}:
+            one = stack.enter_context(store(binary, tmp_path_factory.mktemp("redis")))
+            accounts = [f"shared-{number}" for number in range(40)]
+            ledger = RedisLedger(one.url)
+            for account in accounts:
+                with Guard(PureTalk(KEY, base_url=at.url), ledger, account=account, policy=POLICY) as opener:
+                    opener.status()
+            stores[binary] = one, accounts
+        yield stores
+
+
+@pytest.fixture
+def open_store(shared, binary):
+    """A server that is shared, and a proxy in front of it for this test alone; and the name of an open account."""
+    one, accounts = shared[binary]
+    with proxy(one.port) as between:
+        yield one, between, accounts.pop()
+
+
+@pytest.fixture
+def opened(colour, at, open_store):
+    """A guard of either colour on an open account of a shared server, through a proxy of its own."""
+    _, between, account = open_store
+    with side(colour, at, between.url, account) as one:
+        yield one

@@ -1,0 +1,181 @@
+"""Every verb's header says what its code takes, returns and writes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from admission.ledger import book, scripts, wire
+from admission.ledger.wire import Beat, Entry, Head, Request, Verdict, Who
+
+LUA = Path(scripts.__file__).parent / "lua"
+REQUESTS = {request.verb: request for request in Request.__subclasses__()}
+KINDS = {"account": "hash"}
+"""What each key is, where it is no zset."""
+RETURNS = {
+    **dict.fromkeys(("ask", "claim", "refuse", "withdraw"), Verdict._fields),
+    "beat": ("pause_at", "pause_on", "pause_reason", "policy", "lapsed", "seat..."),
+    "duty": ("token",),
+    "pause": ("pause_at",),
+    "status": (
+        "limit", "count", "in_use", "room", "pending", "held", "untracked", "usage_age", "booked", "pause_on",
+        "pause_reason",
+    ),
+}  # fmt: skip
+"""What each verb adds to the head."""
+TOLD_BARE = {
+    "epoch",
+    "by_value",
+    "join",
+    "late",
+    "leaving",
+    "force",
+    "pause_on",
+    "on",
+    "limit",
+    "count",
+    "kind",
+    "outcome",
+}
+"""Numbers that are no time."""
+
+
+def parts(verb):
+    """Return a verb's header by label, and its code."""
+    lines = (LUA / f"{verb}.lua").read_text().splitlines()
+    split = next(index for index, line in enumerate(lines) if not line.startswith("--"))
+    header: dict[str, str] = {}
+    label = ""
+    for line in lines[1:split]:
+        if found := re.match(r"-- (KEYS\[\d\]|ARGV\[\d+(?:\.\.\.)?\]|returns|writes|atomicity) +(.*)", line):
+            label = found[1]
+            header[label] = found[2]
+        elif label:
+            header[label] += " " + line.removeprefix("--").strip()
+    return lines[0], header, lines[split:]
+
+
+def bare(name):
+    """Return a name without its unit."""
+    return re.sub(r"_(ms|us)$", "", name)
+
+
+@pytest.fixture(params=scripts.VERBS)
+def verb(request):
+    return request.param
+
+
+def test_every_request_has_a_script_and_every_file_a_use():
+    assert set(scripts.VERBS) == set(REQUESTS)
+    assert {path.stem for path in LUA.glob("*.lua")} == set(REQUESTS)
+    used = {
+        name
+        for path in LUA.rglob("*.lua")
+        for name in re.findall(r"^--@include (\w+)$", path.read_text(), re.MULTILINE)
+    }
+    assert {path.stem for path in (LUA / "include").glob("*.lua")} == used
+
+
+def test_the_first_line_says_what_it_is_for(verb):
+    assert re.match(rf"-- {verb}: \w", parts(verb)[0])
+
+
+def test_keys_are_told_as_they_are_sent_and_stored(verb):
+    _, header, code = parts(verb)
+    told = {label: told for label, told in header.items() if label.startswith("KEYS")}
+    assert [tuple(text.split()[:2]) for text in told.values()] == [
+        (name, KINDS.get(name, "zset") + ":") for name in scripts.KEYS
+    ]
+    assert list(told) == [f"KEYS[{place}]" for place in range(1, len(scripts.KEYS) + 1)]
+    taken = re.findall(r"(\w+) = (KEYS\[\d\])", "\n".join(code))
+    assert taken == [(name, f"KEYS[{place}]") for place, name in enumerate(scripts.KEYS, start=1)]
+
+
+def test_arguments_are_told_as_they_are_sent_and_taken(verb):
+    _, header, code = parts(verb)
+    told = {int(re.search(r"\d+", label)[0]): text.split()[0] for label, text in header.items() if "ARGV" in label}
+    assert list(told) == list(range(1, len(told) + 1))
+    names = [field.name for field in fields(REQUESTS[verb])]
+    assert [bare(name) for name in told.values()] == ["run_id", *Who._fields, *names]
+    taken = {}
+    for names_, values in re.findall(r"^local ([\w, ]+) = (.*ARGV.*)$", "\n".join(code), re.MULTILINE):
+        for name, value in zip(names_.split(", "), values.split(", "), strict=True):
+            taken[int(re.search(r"\d+", value)[0])] = name
+    if verb == "beat":
+        assert "ARGV[8...]" in header
+        assert f"for first = 8, #ARGV, {len(Entry._fields)} do" in code
+        told.popitem()
+    assert taken == told
+
+
+def test_a_time_is_told_with_its_unit(verb):
+    _, header, _ = parts(verb)
+    texts = {
+        "run_id",
+        "process",
+        "policy",
+        "seat",
+        "rid",
+        "lane",
+        "call_id",
+        "pause_reason",
+        "reason",
+        "error",
+        "entries",
+    }
+    for label, text in header.items():
+        if label.startswith("ARGV"):
+            name = text.split()[0]
+            assert name in texts | TOLD_BARE or name.endswith(("_ms", "_us")), name
+
+
+def test_what_it_returns_is_told(verb):
+    _, header, _ = parts(verb)
+    assert [bare(name) for name in header["returns"].split()] == [*Head._fields, *RETURNS.get(verb, ())]
+
+
+def test_the_ttl_rule_and_what_a_caller_may_assume_are_told(verb):
+    _, header, _ = parts(verb)
+    assert "TTL" in header["writes"]
+    assert header["atomicity"]
+
+
+def test_keys_and_arguments_are_named_at_the_top_and_not_used_below(verb):
+    _, _, code = parts(verb)
+    top = code.index("--@include open")
+    assert not [line for line in code[top:] if re.search(r"\b(KEYS|ARGV)\b", line)]
+    for path in (LUA / "include").glob("*.lua"):
+        assert not re.search(r"\b(KEYS|ARGV)\b", path.read_text()), path.name
+
+
+def test_a_beat_takes_entries_in_wire_order():
+    entry = Entry("rid", "lane", 1, 2, 3, 4, 5, 6, 7, 8, "call")
+    code = "\n".join(parts("beat")[2])
+    places = dict.fromkeys(Entry._fields)
+    for names, values in re.findall(r"^  ((?:entry\.\w+(?:, )?)+) = (.*)$", code, re.MULTILINE):
+        for name, value in zip(names.split(", "), values.split(", "), strict=True):
+            places[bare(name.removeprefix("entry."))] = int(re.search(r"first \+ (\d+)", value)[1])
+    for name, place in re.findall(r"(\w+) = (?:tonumber\()?ARGV\[first(?: \+ (\d+))?\]", code):
+        places[name] = int(place or 0)
+    assert places == {name: place for place, name in enumerate(Entry._fields)}
+    assert Beat(0, 0, "", (entry,)).fields()[3:] == list(entry)
+
+
+def test_words_stand_for_the_numbers_of_the_wire():
+    assert scripts.WORDS["GRANTED"] == "2"
+    assert scripts.WORDS["OFFER_MS"] == str(wire.OFFER_MS)
+    assert scripts.WORDS["DEMAND_MS"] == str(book.DEMAND_MS)
+    source = scripts.SCRIPTS["ask"].source
+    code = "\n".join(line.split("--")[0] for line in source.splitlines())
+    unknown = set(re.findall(r"(?<!['\w])[A-Z][A-Z_]{2,}\b(?!')", code)) - {"KEYS", "ARGV"}
+    assert not unknown
+
+
+def test_a_field_that_a_record_lacks_is_found_at_import():
+    with pytest.raises(ValueError, match="colour"):
+        scripts.assemble("status", clock="local x = state.colour\n")
+    with pytest.raises(KeyError):
+        scripts.assemble("status", clock="local x = NEW_THING\n")
