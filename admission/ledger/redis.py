@@ -43,8 +43,8 @@ TIMEOUT = 2.0
 """Seconds for connecting, and for a reply, before the server counts as away."""
 EAR_PAUSE = 0.5
 """Seconds between two tries to bring the ear back."""
-RELOAD_MOST = 3
-"""Times that one batch may find the server without its scripts."""
+TRIES = 3
+"""Times that one batch is sent: again when the server has lost its scripts, or an open connection was cut."""
 
 
 class RedisLedger:
@@ -133,23 +133,30 @@ class Pipe:
             RedisError: The connection failed; any of the commands may have been run.
         """
         try:
-            self.connect()
             return self._exchange(commands)
         except (RedisError, OSError):
             self.disconnect()
             raise
 
-    def connect(self) -> None:
-        """Connect if there is no connection, and learn the server's run id."""
+    def connect(self) -> bool:
+        """Connect if there is no connection, and learn the server's run id; return whether there was one.
+
+        Raises:
+            RedisError: The server cannot be reached.
+        """
         if self._connection is not None:
-            return
+            return True
         # Not from the pool: its connections are the caller's, and it would retry for seconds.
-        connection = self._pool.connection_class(**self._pool.connection_kwargs)
-        connection.retry = Retry(NoBackoff(), 0)
-        connection.connect()
-        self._connection = connection
-        (info,) = self._exchange([("INFO", "server")])
+        self._connection = self._pool.connection_class(**self._pool.connection_kwargs)
+        self._connection.retry = Retry(NoBackoff(), 0)
+        try:
+            self._connection.connect()
+        except (RedisError, OSError):
+            self.disconnect()
+            raise
+        (info,) = self.run([("INFO", "server")])
         self.run_id = "" if isinstance(info, Exception) else _run_id(info)
+        return False
 
     def _exchange(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
         connection = self._connection
@@ -215,10 +222,18 @@ class RedisStore:
         self, pipe: Pipe, batch: Sequence[tuple[str, Who, Request]], indexes: list[int], replies: list[Any]
     ) -> None:
         """Run the requests at `indexes`; where the server has lost a script, load all and run the rest again."""
-        for _ in range(RELOAD_MOST):
-            pipe.connect()
+        for _ in range(TRIES):
+            was_open = pipe.connect()
             commands = [self._command(pipe.run_id, *batch[index]) for index in indexes]
-            for index, reply in zip(indexes, pipe.run(commands), strict=True):
+            try:
+                fresh = pipe.run(commands)
+            except TimeoutError:
+                raise
+            except (RedisError, OSError):
+                if was_open:
+                    continue  # an old connection that was cut: all requests may run twice, so try a new one
+                raise
+            for index, reply in zip(indexes, fresh, strict=True):
                 replies[index] = reply
             indexes = [index for index in indexes if isinstance(replies[index], NoScriptError)]
             if not indexes:

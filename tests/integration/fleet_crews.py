@@ -145,7 +145,7 @@ class Fleet:
     def __init__(self, stack, job, colours):
         self.processes = []
         for colour in colours:
-            log = stack.enter_context(tempfile.TemporaryFile("w+"))
+            log = stack.enter_context(tempfile.TemporaryFile("w+"))  # noqa: SIM115 - the stack closes it
             worker = f"{colour}-{next(_numbers)}"
             process = Process(replace(job, worker=worker, colour=colour), log)
             stack.callback(process.close)

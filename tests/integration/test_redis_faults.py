@@ -322,7 +322,7 @@ def test_lost_keys_begin_a_new_epoch(colour, own, lost):
             # The first word of any process begins the epoch.
             guard.status()
             assert len(own.keys(key)) == len(scripts.KEYS)
-        for key, guard in guards.items():
+        for guard in guards.values():
             claimed = guard.acquire()
             assert claimed.granted_at >= began + PAUSE
             guard.wait_for(free=LIMIT - 2, held=1, pending=1)
