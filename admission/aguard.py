@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
     from types import TracebackType
 
+    from admission.core.exits import Exit
     from admission.core.messages import Effect
     from admission.values import Status
 
@@ -194,8 +195,8 @@ class AsyncGuard(GuardBase):
             if tasks.loop is loop:
                 return tasks
         tasks = LoopTasks()
-        self._loops = (*self._loops, tasks)
         await tasks.begin()
+        self._loops = (*self._loops, tasks)
         return tasks
 
     def _begin_reading(self, t0: int) -> None:
@@ -240,8 +241,9 @@ class AsyncBlock(BlockBase):
                     answer = await fn(*args, **kwargs)
                     self._bind_call_id(reservation, answer)
                 except BaseException as error:
-                    again = self._refused(reservation, want, error)
-                    if again is None:
+                    way = judge(reservation._booking, error, self._rejected)
+                    if not self._may_retry(want, way, self._guard._clock.now()):
+                        reservation._leave(way)
                         raise
                     refusal = error
                 else:
@@ -249,7 +251,7 @@ class AsyncBlock(BlockBase):
                     return answer
                 finally:
                     leave(token)
-                reservation, want = await self._admit_again(again, refusal)
+                reservation, want = await self._admit_again(reservation, want, way, refusal)
 
         return guarded
 
@@ -286,16 +288,16 @@ class AsyncBlock(BlockBase):
             guard._post(GiveUp(want))
             raise
 
-    def _refused(self, reservation: Reservation, want: Want, error: BaseException) -> Want | None:
-        """Leave by an error; return who waits at the head of the line when the call is to be tried again."""
-        way = judge(reservation._booking, error, self._rejected)
-        again = self._guard._again(want) if self._may_retry(want, way, self._guard._clock.now()) else None
-        reservation._leave(way, again)
-        return again
-
-    async def _admit_again(self, again: Want, refusal: BaseException) -> tuple[Reservation, Want]:
-        """Wait for another run; out of time, raise the provider's own exception."""
+    async def _admit_again(
+        self, reservation: Reservation, want: Want, way: Exit, refusal: BaseException
+    ) -> tuple[Reservation, Want]:
+        """Leave for the head of the line and wait for another run; out of time, raise the provider's own exception."""
+        again = self._guard._again(want)
         try:
+            reservation._leave(way, again)
             return await self._admit(again)
         except (Refused, Unavailable):
             raise refusal from None
+        except BaseException:
+            self._guard._post(GiveUp(again))
+            raise

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from types import TracebackType
 
+    from admission.core.exits import Exit
     from admission.core.messages import Effect
     from admission.values import Status
 
@@ -210,8 +211,9 @@ class Block(BlockBase):
                     answer = fn(*args, **kwargs)
                     self._bind_call_id(reservation, answer)
                 except BaseException as error:
-                    again = self._refused(reservation, want, error)
-                    if again is None:
+                    way = judge(reservation._booking, error, self._rejected)
+                    if not self._may_retry(want, way, self._guard._clock.now()):
+                        reservation._leave(way)
                         raise
                     refusal = error
                 else:
@@ -219,7 +221,7 @@ class Block(BlockBase):
                     return answer
                 finally:
                     leave(token)
-                reservation, want = self._admit_again(again, refusal)
+                reservation, want = self._admit_again(reservation, want, way, refusal)
 
         return guarded
 
@@ -256,16 +258,16 @@ class Block(BlockBase):
             guard._post(GiveUp(want))
             raise
 
-    def _refused(self, reservation: Reservation, want: Want, error: BaseException) -> Want | None:
-        """Leave by an error; return who waits at the head of the line when the call is to be tried again."""
-        way = judge(reservation._booking, error, self._rejected)
-        again = self._guard._again(want) if self._may_retry(want, way, self._guard._clock.now()) else None
-        reservation._leave(way, again)
-        return again
-
-    def _admit_again(self, again: Want, refusal: BaseException) -> tuple[Reservation, Want]:
-        """Wait for another run; out of time, raise the provider's own exception."""
+    def _admit_again(
+        self, reservation: Reservation, want: Want, way: Exit, refusal: BaseException
+    ) -> tuple[Reservation, Want]:
+        """Leave for the head of the line and wait for another run; out of time, raise the provider's own exception."""
+        again = self._guard._again(want)
         try:
+            reservation._leave(way, again)
             return self._admit(again)
         except (Refused, Unavailable):
             raise refusal from None
+        except BaseException:
+            self._guard._post(GiveUp(again))
+            raise

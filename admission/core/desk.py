@@ -285,6 +285,8 @@ class Desk:
             self.wants[again.seat] = again
             self.wants_ear = True
             self._awake(now)
+        elif note.again is not None:
+            note.again.box.put(Failed(Closed("the guard was closed while the call was refused")))
         seat = again.seat if again else ""
         retry_after = millis(note.retry_after or 0.0)
         self._send(lambda t: Refuse(note.rid, millis(t - note.at), retry_after, seat, lane), want=again)

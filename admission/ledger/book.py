@@ -157,10 +157,12 @@ class Book:
             del self.tombstones[seat]
         self.lapsed += self.reservations.lapse(now)
         if now >= self.grace_until:
-            for process in [p for p, m in self.members.items() if now - m.heard > self._agreed.lease]:
+            unheard = [p for p, m in self.members.items() if now - m.heard > self._agreed.lease]
+            for process in unheard:
                 self.line.forget_process(process)
                 del self.members[process]
                 self.lapsed += self.reservations.lapse_process(process)
+            if unheard:
                 self._agree()
         self.line.lapse(self.members, now)
         self._serve(now)
@@ -260,6 +262,8 @@ class Book:
         """Claim the slot that was offered. Refused, the seat stays and the offer is lost."""
         member = self.members[process]
         member.asked = now
+        # A claim proves that the process lives, also one that finds its offer lapsed.
+        member.silent = False
         member.passed_until = 0
         self._serve(now)
         booked = self.reservations.facts.get(claim.rid)

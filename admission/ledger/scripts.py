@@ -3,7 +3,7 @@
 In the Lua files,
 
 - a line `--@include name` stands for `lua/include/name.lua`, each fragment once;
-- a word of `WORDS`, such as `GRANTED` or `OFFER_MS`, stands for its number in `wire.py`;
+- a word of `WORDS`, such as `GRANTED` or `OFFER_MS`, stands for what `wire.py` says;
 - a record is an array: `booked.settle` stands for its place in it, `NEW_RESERVATION` for a new one,
   `PACK_RESERVATION(booked)` and `UNPACK_RESERVATION(text)` for writing and reading one as text. See `RECORDS`.
 
@@ -103,8 +103,9 @@ WORDS: Mapping[str, str] = {
     "NEVER_MS": str(NEVER_MS),
     "LAST_MS": str(LAST_MS),
     "NONE": str(NONE),
+    "ONLOOKER": f"'{wire.ONLOOKER}'",
 }
-"""What stands for a number in the Lua files."""
+"""What stands for a number, or a text, in the Lua files."""
 
 _INCLUDE = "--@include "
 _WORD = re.compile(r"\b[A-Z][A-Z_]+\b")

@@ -69,20 +69,24 @@ class Provider:
 
 
 class Stage:
-    """A guard on a provider and a ledger; `async with` closes the guard."""
+    """A guard on a provider and a ledger; `async with` closes the guard.
 
-    def __init__(self, colour, limit=1, *, count=0, policy=None, **settings):
+    `source`: takes the clock and returns what the guard reads instead of a `Provider`.
+    """
+
+    def __init__(self, colour, limit=1, *, count=0, policy=None, source=None, **settings):
         self.colour = colour
         self.clock = VirtualClock()
         self.ledger = MemoryLedger(clock=self.clock)
         self.provider = Provider(limit, count)
+        self.source = self.provider if source is None else source(self.clock)
         self.policy = Policy(**(POLICY | (policy or {})))
         self.guard = self.another(colour, **settings)
 
     def another(self, colour, **settings):
         """Return one more guard of the same account."""
         settings = {"account": "acme", "policy": self.policy} | settings
-        return colour.guard(self.provider, self.ledger, **settings)
+        return colour.guard(self.source, self.ledger, **settings)
 
     async def __aenter__(self):
         return self

@@ -1,14 +1,20 @@
 """An exception raised by a signal, at any line: nothing that was claimed or waits is left behind."""
 
+import asyncio
+import contextlib
 import gc
+import os
+import signal
+import threading
 import warnings
 
 import pytest
 
 from admission import CallRejected
-from tests.guards.colours import both_colours
+from tests.guards.colours import COLOURS, Tasks, Threads, both_colours, finish, until
 from tests.guards.interrupts import Alarm, Lines
 from tests.guards.stage import Stage
+from tests.waiting import wait_until
 
 QUICK = {"placement_timeout": 0.5, "visibility_lag": 0.1}
 TIMES = 2
@@ -108,3 +114,101 @@ async def test_an_exception_at_any_line_leaves_nothing_behind(colour, way):
                 if not await ends_clean(stage):
                     unclean.append(place)
     assert unclean == []
+
+
+# Real signals
+
+
+@contextlib.contextmanager
+def time_limit(error):
+    """Have a signal raise `error` in the main thread, as frameworks do it; give what sends the signal."""
+
+    def ring(*_):
+        raise error("the time is over")
+
+    before = signal.signal(signal.SIGUSR1, ring)
+    try:
+        yield lambda: signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+async def wait_in_line(stage):
+    await stage.guard.acquire()
+
+
+async def wait_at_a_decorator(stage):
+    await stage.guard.place()(wait_in_line)(stage)
+
+
+def signalled(colour, stage, watcher, scenario, condition, error):
+    """Run a scenario in the main thread and let a signal raise `error` in it once `condition` holds of the status."""
+
+    async def ring_when():
+        await until(threads, lambda: condition(watcher.guard.status()))
+        ring()
+
+    threads = Threads()
+    with time_limit(error) as ring:
+        job = threads.start(ring_when())
+        with pytest.raises(error):
+            colour.run(scenario(stage))
+        finish(job.result())
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize("error", [Alarm, KeyboardInterrupt])
+@pytest.mark.parametrize("scenario", [wait_in_line, wait_at_a_decorator])
+def test_a_signal_that_raises_while_a_caller_waits_takes_it_out_of_the_line(colour, scenario, error):
+    stage = Stage(colour)
+    watcher = stage.another(Threads())
+    holder = watcher.guard.acquire()
+    signalled(colour, stage, watcher, scenario, lambda status: status.waiting == 1, error)
+    wait_until(lambda: watcher.guard.status().waiting == 0)
+    holder.cancel()
+    watcher.guard.acquire(timeout=0).cancel()
+    colour.run(stage.guard.close())
+    watcher.guard.close()
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize("error", [Alarm, KeyboardInterrupt])
+@pytest.mark.parametrize("kind", ["hold", "place"])
+def test_a_signal_that_raises_in_a_block_leaves_it_by_an_error(colour, error, kind):
+    async def in_block(stage):
+        async with getattr(stage.guard, kind)():
+            await until(colour, lambda: False)
+
+    stage = Stage(colour)
+    watcher = stage.another(Threads())
+    signalled(colour, stage, watcher, in_block, lambda status: status.pending == 1, error)
+    stage.clock.advance(11)
+    assert watcher.guard.refresh().in_use == 1
+    stage.clock.advance(1.1)
+    assert watcher.guard.refresh().in_use == 0
+    colour.run(stage.guard.close())
+    watcher.guard.close()
+
+
+def test_ctrl_c_in_an_event_loop_cancels_its_callers():
+    colour = Tasks()
+    stage = Stage(colour)
+    watcher = stage.another(Threads())
+    holder = watcher.guard.acquire()
+
+    async def interrupt():
+        await until(Threads(), lambda: watcher.guard.status().waiting == 3)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    async def wait(stage):
+        await asyncio.gather(*(stage.guard.acquire() for _ in range(3)))
+
+    job = Threads().start(interrupt())
+    with pytest.raises(KeyboardInterrupt):
+        colour.run(wait(stage))
+    finish(job.result())
+    wait_until(lambda: watcher.guard.status().waiting == 0)
+    holder.cancel()
+    watcher.guard.acquire(timeout=0).cancel()
+    watcher.guard.close()
+    colour.run(stage.guard.close())

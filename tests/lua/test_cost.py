@@ -10,8 +10,7 @@ from admission.ledger import scripts
 from tests.books import LAG, TIMEOUT
 
 PROCESS = "0123456789ab.012345"
-LONG = 32
-"""Characters of an id."""
+"""As long as a guard's own."""
 
 
 def commands(client, say):
@@ -37,7 +36,7 @@ def test_no_request_costs_more_in_a_crowd(desk, client, say):
         book = desk(size, account=account)
         crowd(book, size - 1, 0)
         book.grant("mine")
-        crowd(book, 0, size)
+        crowd(book, 0, 2 * size)
         says = {
             "ask": lambda book=book: book.ask("new", join=0),
             "wait": lambda book=book: book.ask("new", by="q1"),
@@ -59,22 +58,22 @@ def test_no_request_costs_more_in_a_crowd(desk, client, say):
 def test_the_common_path_is_short(desk, client):
     book = desk(10)
     book.grant("r0")
-    assert commands(client, lambda: book.grant("r1")) == 10
-    assert commands(client, lambda: book.ended("r1")) == 9
+    assert commands(client, lambda: book.grant("r1")) == 9
+    assert commands(client, lambda: book.ended("r1")) == 8
 
 
 def test_a_reading_costs_what_it_covers(desk, client):
     book = desk(1_000)
-    book.grant(*(f"late {number}" for number in range(500)))
-    book.after(TIMEOUT + LAG)
+    book.grant(*(f"pending {number}" for number in range(500)))
     costs = []
-    for covered in (0, 20, 200):
+    for covered in (10, 20, 200):
         book.grant(*(f"{covered} {number}" for number in range(covered)))
         for number in range(covered):
             book.leave(f"{covered} {number}", age=TIMEOUT + LAG)
-        costs.append(commands(client, lambda: book.reading(0, t0=book.now - 1)))
         book.after(2)
-    assert costs[2] <= 10 * costs[1] <= 100 * (costs[0] + 20)
+        costs.append(commands(client, lambda: book.reading(0, t0=book.now - 1)))
+    few, some, many = costs
+    assert many - some == 18 * (some - few)
 
 
 @contextmanager
@@ -99,7 +98,7 @@ def test_an_idle_account_is_small(desk, client):
 
 def test_reservations_and_waiters_are_small(desk, client):
     book = desk(1_000, max_waiting=5_000)
-    mint = f"{PROCESS}.{{:0>6}}".format
+    mint = f"{PROCESS}.{{:0>4}}".format
     with grown(client, book, 1_000) as pending:
         book.grant(*map(mint, range(1_000)), by=PROCESS)
     with grown(client, book, 1_000) as waiting:

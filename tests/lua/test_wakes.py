@@ -73,3 +73,12 @@ def test_the_account_is_told_by_its_name(desk, told):
     book.wait("s1")
     book.ended("r1")
     assert told() == [(scripts.wake_channel("p"), "a:b/c@d+e-f.g\ns1")]
+
+
+def test_guards_of_one_process_share_a_channel(desk, told):
+    book = desk(1)
+    book.grant("r1")
+    book.wait("s1", by="ab.1")
+    book.wait("s2", by="ab.2")
+    book.reading(0, limit=3, t0=book.now + 60_000)
+    assert told() == [("admission:wake:ab", "acct\ns1"), ("admission:wake:ab", "acct\ns2")]

@@ -17,9 +17,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from admission.ledger import scripts, wire
+from admission.ledger import scripts
 from admission.ledger.book import Book
 from admission.ledger.wire import (
+    ONLOOKER,
     Ask,
     AskStatus,
     Beat,
@@ -67,11 +68,12 @@ POLICY = PolicyWire(
     refresh=1_000, staleness=15_000, lease=10_000, headroom=0, max_waiting=12, lag=2_000, duration=60_000
 )
 POLICIES = (
-    POLICY,
-    POLICY,
-    POLICY._replace(refresh=500, lease=6_000, max_waiting=5),
-    POLICY._replace(staleness=4_000, headroom=2, lag=5_000),
-    POLICY._replace(lease=30_000, duration=7_200_000),
+    POLICY.text(),
+    POLICY.text(),
+    POLICY._replace(refresh=500, lease=6_000, max_waiting=5).text(),
+    POLICY._replace(staleness=4_000, headroom=2, lag=5_000).text(),
+    POLICY._replace(lease=30_000, duration=7_200_000).text(),
+    POLICY._replace(lease=3_000, lag=9_000, headroom=5).text() + ONLOOKER,
 )
 
 
@@ -194,7 +196,7 @@ class Trace:
         self.dice = dice
         self.names = count()
         self.processes = [f"p{index}" for index in range(dice.choice((1, 2, 5)))]
-        self.policies = dict.fromkeys(self.processes, POLICY)
+        self.policies = dict.fromkeys(self.processes, POLICY.text())
         self.limit = dice.choice((0, 1, 3, 6))
         self.stamp = 1_700_000_000_000_000
         self.rids: deque[str] = deque(maxlen=30)
@@ -357,11 +359,10 @@ class Trace:
                 process = self.pair.book.line.seats[request.seat].process
             if isinstance(request, Reading) and self.rarely(0.7):
                 process = self.pair.book.readings.reader or process
-            if self.rarely(0.01):
+            if self.rarely(0.02):
                 self.policies[process] = self.one(POLICIES)
             epoch = self.pair.book.epoch if not self.rarely(0.01) else self.one(self.epochs)
-            looks_on = wire.ONLOOKER if self.dice.random() < 0.1 else ""
-            who = Who(process, epoch, self.policies[process].text() + looks_on)
+            who = Who(process, epoch, self.policies[process])
             self.sent.append((who, request))
         self.log.append(f"{self.now} {who.process} epoch {who.epoch}: {request}")
         self.pair.say(who, request)

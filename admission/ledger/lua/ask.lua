@@ -37,21 +37,21 @@ local lag_ms, duration_ms, join = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumb
 local waited_ms = tonumber(ARGV[13])
 local wanted = {'r' .. rid, 's' .. seat}
 
---@include open
 --@include claim
 --@include verdict
+--@include open
 
 local function ask()
   me.asked = now
-  local place = read('s' .. seat)
-  if place == '' then
+  local known = read('s' .. seat)
+  if known == '' then
     return WITHDRAWN, verdict(0, number_of('waiting'))
   end
   local booked = reservation(rid)
   if booked then
     return GRANTED, verdict(now - booked.claimed, 0)
   end
-  if place then
+  if known then
     return IN_LINE, verdict(0, the_line().position(seat))
   end
   if room() > number_of('offers') then

@@ -40,10 +40,11 @@ for first = 8, #ARGV, 11 do
   end
 end
 
---@include open
 --@include booking
---@include calls
+--@include binding
+--@include review
 --@include pausing
+--@include open
 
 --- An open place block is extended, what was forgotten is booked again.
 local function list(entry)

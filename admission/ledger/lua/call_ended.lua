@@ -25,7 +25,8 @@ local run_id, process, epoch, policy = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV
 local call_id = ARGV[5]
 local wanted = {'c' .. call_id}
 
+--@include binding
+--@include end_call
 --@include open
---@include calls
 
 return reply(end_call(binding(call_id) or '', call_id), {})

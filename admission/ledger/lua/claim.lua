@@ -33,16 +33,17 @@ local seat, rid, lane, kind, timeout_ms = ARGV[5], ARGV[6], ARGV[7], tonumber(AR
 local lag_ms, duration_ms = tonumber(ARGV[10]), tonumber(ARGV[11])
 local wanted = {'r' .. rid, 's' .. seat}
 
---@include open
 --@include claim
 --@include verdict
+--@include open
 
 local line = the_line()
 
 local function claim()
   me.asked = now
   local was_passed_over = me.passed_until > now
-  me.passed_until = 0
+  -- A claim proves that the process lives, also one that finds its offer lapsed.
+  me.passed_until, me.silent = 0, 0
   if was_passed_over then
     line.let_back(process, me)
   end

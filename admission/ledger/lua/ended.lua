@@ -26,7 +26,7 @@ local run_id, process, epoch, policy = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV
 local rid, call_id = ARGV[5], ARGV[6]
 local wanted = {'r' .. rid, 'c' .. call_id}
 
+--@include end_call
 --@include open
---@include calls
 
 return reply(end_call(rid, call_id), {})

@@ -27,7 +27,7 @@ local run_id, process, epoch, policy = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV
 local rid, age_ms, by_value = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
 local wanted = {'r' .. rid}
 
---@include open
 --@include block
+--@include open
 
 return reply(leave_block(rid, now - age_ms, by_value == 1), {})

@@ -26,8 +26,8 @@ local run_id, process, epoch, policy = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV
 local on, reason = tonumber(ARGV[5]), ARGV[6]
 local wanted = {}
 
---@include open
 --@include pausing
+--@include open
 
 set_pause(math.max(now, state.pause_at + 1), on, reason)
 return reply(OK, {state.pause_at})

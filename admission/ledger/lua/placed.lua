@@ -37,10 +37,11 @@ local lane, kind, claimed_ms, timeout_ms = ARGV[10], tonumber(ARGV[11]), tonumbe
 local lag_ms, left_ms = tonumber(ARGV[14]), tonumber(ARGV[15])
 local wanted = {'r' .. rid, 'c' .. call_id}
 
---@include open
 --@include booking
---@include calls
+--@include binding
+--@include end_call
 --@include block
+--@include open
 
 local at = now - age_ms
 

@@ -32,6 +32,7 @@ local t0_ms, outcome, limit, count = tonumber(ARGV[5]), tonumber(ARGV[6]), tonum
 local stamp_us, retry_after_ms, error = tonumber(ARGV[9]), tonumber(ARGV[10]), ARGV[11]
 local wanted = {}
 
+--@include review
 --@include open
 
 local function fail()

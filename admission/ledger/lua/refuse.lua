@@ -31,9 +31,9 @@ local run_id, process, epoch, policy = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV
 local rid, age_ms, retry_after_ms, seat, lane = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8], ARGV[9]
 local wanted = {'r' .. rid, 's' .. seat}
 
---@include open
---@include calls
+--@include end_call
 --@include verdict
+--@include open
 
 --- Open the cool-down, or double it when the refused call was claimed after its end.
 local function cool(at, claimed)
@@ -60,11 +60,11 @@ local function refuse()
     return OK, verdict(0, 0)
   end
   me.asked = now
-  local place = read('s' .. seat)
-  if place == '' then
+  local known = read('s' .. seat)
+  if known == '' then
     return WITHDRAWN, verdict(0, number_of('waiting'))
   end
-  if not place then
+  if not known then
     local first = tonumber(redis.call('ZRANGE', keys.line, 0, 0, 'WITHSCORES')[2])
     the_line().enter(seat, lane, math.min(now * SCORES_PER_MS, first - 1))
   end

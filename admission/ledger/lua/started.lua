@@ -30,9 +30,10 @@ local rid, call_id, age_ms, lag_ms = ARGV[5], ARGV[6], tonumber(ARGV[7]), tonumb
 local duration_ms = tonumber(ARGV[9])
 local wanted = {'r' .. rid, 'c' .. call_id}
 
---@include open
 --@include booking
---@include calls
+--@include binding
+--@include review
+--@include open
 
 local function started()
   if reservation(rid) or binding(call_id) then

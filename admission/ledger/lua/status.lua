@@ -24,8 +24,8 @@ local keys = {
 local run_id, process, epoch, policy = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local wanted = {}
 
---@include open
 --@include verdict
+--@include open
 
 local booked = redis.call('ZLEXCOUNT', keys.processes, '[h', '(p')
 local untracked = math.max(0, math.max(0, state.count) - (booked - number_of('pending')))

@@ -27,9 +27,9 @@ local run_id, process, epoch, policy = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV
 local seat, rid = ARGV[5], ARGV[6]
 local wanted = {'r' .. rid, 's' .. seat}
 
---@include open
---@include calls
+--@include end_call
 --@include verdict
+--@include open
 
 local line = the_line()
 local waits = line.owner_of(seat)

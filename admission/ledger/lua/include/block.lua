@@ -1,5 +1,7 @@
 -- Leaving a block. A pending slot is never freed at once: an abandoned dial may still land.
 
+--@include review
+
 local function leave_block(rid, at, by_value)
   local booked = reservation(rid)
   if not booked then

@@ -1,6 +1,7 @@
 -- A claim: if its call is placed at all, it is placed within the placement timeout.
 
 --@include booking
+--@include keep
 
 local function book_claim(rid, lane, kind, timeout_ms, lag_ms, duration_ms)
   local booked = new_reservation(lane, kind, now, timeout_ms, lag_ms, now + duration_ms)

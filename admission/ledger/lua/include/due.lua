@@ -6,6 +6,8 @@
 --   t<seat>      the end of a tombstone
 
 if now >= clock.next_due then
+--@include review
+
   --- Return entries of `processes`: what a process has of one letter, all or some of it.
   local function entries_of(letter, owner, over_by, limit)
     local from, to = '[' .. letter .. owner .. '\0', '(' .. letter .. owner .. '\1'

@@ -1,5 +1,7 @@
 -- What the processes heard agree on, and the beginning of an epoch. See `book.py`.
 
+--@include records
+
 local fleet
 
 --- Return the functions for it. They are made when first used: most requests need none.
@@ -29,7 +31,7 @@ local function the_fleet()
     local claimers, onlookers = {}, {}
     for _, name in ipairs(names) do
       local member = heard(string.sub(name, 2))
-      local group = string.sub(member.policy, -2) == ',o' and onlookers or claimers
+      local group = string.sub(member.policy, -#ONLOOKER) == ONLOOKER and onlookers or claimers
       group[#group + 1] = parse_policy(member.policy)
     end
     -- Whoever only looks on has no say, unless nobody else is there.

@@ -8,6 +8,8 @@
 --
 -- So the next seat is the first of `heads`, whoever is passed over, and the next turn of time the first of `turns`.
 
+--@include records
+
 local line
 local wakes = {}
 
@@ -223,6 +225,7 @@ local function the_line()
     end
   end
 
+--@include room
   --- Offer what is free to the head of the line.
   function line.serve()
     if number_of('waiting') == number_of('offers') then

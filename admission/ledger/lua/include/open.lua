@@ -2,14 +2,8 @@
 -- A verb names the records that it will need in `wanted`, so that they come in one round.
 
 --@include records
---@include rule
---@include readings
---@include room
 --@include line
 --@include fleet
-
-local since = 0
-
 --@include reply
 
 local there = redis.call(

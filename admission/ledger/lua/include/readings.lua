@@ -1,5 +1,7 @@
 -- When the next reading of the provider is due. See `readings.py`.
 
+--@include records
+
 local function due_at()
   if state.reader ~= '' and now < state.reader_until then
     return state.reader_until

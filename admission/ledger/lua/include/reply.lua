@@ -1,5 +1,11 @@
 -- The end of every request: offer what it freed, send the changes, renew the TTL, tell the wakes, reply.
 
+--@include records
+--@include readings
+--@include line
+
+local since = 0
+
 local function reply(code, tail)
   local waiting = number_of('waiting')
   if waiting > 0 and me then

@@ -1,5 +1,7 @@
 -- What may be claimed. See `book.py`.
 
+--@include records
+
 local function cools()
   return state.cool_span > 0 and (now < state.cool_until or state.t0 <= state.cool_after)
 end

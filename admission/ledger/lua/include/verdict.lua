@@ -1,5 +1,7 @@
 -- What `ask`, `claim`, `refuse` and `withdraw` tell besides their code. See `Verdict` in `wire.py`.
 
+--@include room
+
 --- Return the age of the newest reading, -1 before the first.
 local function usage_age()
   return state.t0 >= 0 and now - state.t0 or -1

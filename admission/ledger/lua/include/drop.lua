@@ -1,0 +1,14 @@
+-- Take a reservation out of the books. See `rule.py`.
+
+--@include reservation
+
+--- `kept` is the reservation as it is kept.
+local function drop(rid, kept)
+  if kept.settle ~= NONE then
+    redis.call('ZREM', keys.pending, rid)
+    adjust('pending', -1)
+  end
+  redis.call('ZREM', keys.processes, entry_of(rid, kept))
+  adjust('held', -kept.held)
+  write('r' .. rid, false)
+end
