@@ -167,6 +167,7 @@ class AsyncGuard(GuardBase):
 
     async def close(self) -> None:
         """Wake the waiters with `Closed`, and deliver what was noted, for at most 2 s; what is left is logged."""
+        self._closed = True
         if self._here.made() is None:
             return
         box = LoopBox(self._clock)

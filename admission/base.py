@@ -12,7 +12,7 @@ from admission.clerk import DRAIN, Clerk
 from admission.core.desk import Desk
 from admission.core.exits import RefusedCall
 from admission.core.messages import Fetched, Message, Want
-from admission.errors import CallRejected, ConfigurationError, UsageError
+from admission.errors import CallRejected, Closed, ConfigurationError, UsageError
 from admission.ledger.memory import MemoryLedger
 from admission.ledger.wire import Kind, Outcome
 from admission.process import PerProcess, process_token
@@ -124,6 +124,7 @@ class GuardBase:
         self._stop = stop
         self._timeout = float(getattr(source, "timeout", 5.0))
         self._here = PerProcess(self._settle_in)
+        self._closed = False
         self._ids = itertools.count()
 
     def __repr__(self) -> str:
@@ -191,6 +192,8 @@ class GuardBase:
         """Return what one caller wants, its deadline counted from now."""
         if lane not in self._lanes:
             raise ConfigurationError(f"lane {lane!r} is not declared; known are: {', '.join(sorted(self._lanes))}")
+        if self._closed:
+            raise Closed("the guard is closed")
         timeout = self.policy.timeout if timeout is UNSET else timeout
         if timeout is None and encloses(self.account):
             raise ConfigurationError(

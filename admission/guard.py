@@ -163,6 +163,7 @@ class Guard(GuardBase):
 
     def close(self) -> None:
         """Wake the waiters with `Closed`, and deliver what was noted, for at most 2 s; what is left is logged."""
+        self._closed = True
         if self._here.made() is None:
             return
         box = ThreadBox(self._clock)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     Stop = Callable[[RetryCallState], bool]
 
 DEFAULT_WAIT = wait_random_exponential(multiplier=0.1, max=2)
+SHORTEST, LONGEST = 0.01, 86_400.0
+"""Seconds between two attempts, whatever `wait` says: without a pause, a waiter would keep its event loop from those
+who hold what it waits for."""
 
 
 class Schedule:
@@ -42,7 +45,7 @@ class Schedule:
         outcome.set_exception(_STILL_WAITING)
         state.outcome = outcome
         state.outcome_timestamp = state.start_time + elapsed
-        state.upcoming_sleep = max(0.0, float(self._wait(state)))
+        state.upcoming_sleep = min(max(SHORTEST, float(self._wait(state))), LONGEST)
         if self._stop(state):
             return None
         pause: float = state.upcoming_sleep

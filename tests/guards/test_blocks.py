@@ -1,6 +1,5 @@
 """Blocks, decorators and reservations in both colours: what books, what a holder can say, what an operator sees."""
 
-import logging
 import time
 
 import pytest
@@ -9,6 +8,7 @@ from admission import (
     ConfigurationError,
     LaneStatus,
     Paused,
+    Policy,
     QueueFull,
     Saturated,
     Usage,
@@ -651,17 +651,15 @@ async def test_guards_of_one_account_share_it(colour):
 
 @both_colours
 async def test_policies_that_differ_are_told_and_the_stricter_counts(colour, caplog):
-    caplog.set_level(logging.WARNING, "admission")
-    async with Stage(colour, 4) as stage:
-        await stage.read()
-        strict = stage.another(colour, policy=type(stage.policy)(headroom=3))
-        async with strict:
-            await strict.status()
-            assert await stage.claimable() == 1
-            holder = await stage.guard.acquire()
-            await stage.pass_time(2)
-            await stage.until(lambda: any(record.event == "policies_differ" for record in caplog.records))
-            holder.cancel()
+    async with Stage(colour, 6) as stage, stage.another(colour, policy=Policy(headroom=3)) as strict:
+        mine = await stage.guard.acquire()
+        assert await stage.claimable() == 5
+        theirs = await strict.acquire()
+        assert await stage.claimable() == 1
+        await stage.pass_time(2)
+        await stage.until(lambda: [record for record in caplog.records if record.event == "policies_differ"])
+        for reservation in (mine, theirs):
+            reservation.cancel()
 
 
 @both_colours
