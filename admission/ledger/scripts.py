@@ -2,8 +2,11 @@
 
 In the Lua files,
 
-- a line `--@include name` stands for `lua/include/name.lua`, each fragment once;
+- a line `--@include name` stands for `lua/include/name.lua`, where it is first named: definitions;
+- a line `--@inline name` stands for it wherever it is named: steps that need no function, for a request makes anew
+  every function that its script defines;
 - a word of `WORDS`, such as `GRANTED` or `OFFER_MS`, stands for what `wire.py` says;
+- `keys.line` stands for a key's place among `KEYS`;
 - a record is an array: `booked.settle` stands for its place in it, `NEW_RESERVATION` for a new one,
   `PACK_RESERVATION(booked)` and `UNPACK_RESERVATION(text)` for writing and reading one as text. See `RECORDS`.
 
@@ -107,14 +110,18 @@ WORDS: Mapping[str, str] = {
 }
 """What stands for a number, or a text, in the Lua files."""
 
-_INCLUDE = "--@include "
+_DIRECTIVE = re.compile(r"--@(include|inline) (\w+)\n")
 _WORD = re.compile(r"\b[A-Z][A-Z_]+\b")
 _RECORD = re.compile(r"\b(NEW|PACK|UNPACK)_([A-Z]+)\b(?:\(([\w\[\]]+)\))?")
-_VARIABLES = {
-    "clock": "clock", "state": "state", "me": "member", "member": "member", "booked": "reservation",
-    "kept": "reservation", "twin": "reservation", "place": "seat",
-}  # fmt: skip
-"""The variables of the Lua files that hold a record."""
+_VARIABLES: Mapping[str, tuple[str, ...]] = {
+    "keys": KEYS,
+    "clock": tuple(RECORDS["clock"]),
+    "state": tuple(RECORDS["state"]),
+    **dict.fromkeys(("me", "member"), tuple(RECORDS["member"])),
+    **dict.fromkeys(("booked", "kept", "twin"), tuple(RECORDS["reservation"])),
+    "place": tuple(RECORDS["seat"]),
+}
+"""The variables of the Lua files that hold an array, and what is in it."""
 _FIELD = re.compile(rf"\b({'|'.join(_VARIABLES)})\.(\w+)")
 
 
@@ -141,20 +148,20 @@ def assemble(verb: str, **fragments: str) -> Script:
         fragments: Lua to take in the place of an include of that name, as tests do with the clock.
 
     Raises:
-        KeyError: The Lua names a record that there is not.
-        ValueError: It names a field that the record does not have.
+        LookupError: The Lua names a record or a field that there is not.
     """
     lua = files("admission.ledger") / "lua"
     included: set[str] = set()
 
     def expand(text: str) -> str:
-        return "".join(include(row) for row in text.splitlines(keepends=True))
+        return "".join(fragment(row) for row in text.splitlines(keepends=True))
 
-    def include(row: str) -> str:
-        if not row.startswith(_INCLUDE):
+    def fragment(row: str) -> str:
+        found = _DIRECTIVE.fullmatch(row)
+        if found is None:
             return row
-        name = row.removeprefix(_INCLUDE).strip()
-        if name in included:
+        how, name = found.groups()
+        if how == "include" and name in included:
             return ""
         included.add(name)
         return expand(fragments.get(name) or (lua / "include" / f"{name}.lua").read_text("utf-8"))
@@ -167,7 +174,14 @@ def _resolve(source: str) -> str:
     """Put Lua in the place of what the module's docstring lists."""
     source = _RECORD.sub(lambda found: _record(*found.groups()), source)
     source = _WORD.sub(lambda found: WORDS.get(found[0], found[0]), source)
-    return _FIELD.sub(lambda found: f"{found[1]}[{_place(_VARIABLES[found[1]], found[2])}]", source)
+    return _FIELD.sub(lambda found: f"{found[1]}[{_place(found[1], found[2])}]", source)
+
+
+def _place(variable: str, field: str) -> int:
+    """Return a field's place in the array that a variable holds."""
+    if field not in _VARIABLES[variable]:
+        raise LookupError(f"the Lua files name {variable}.{field}, which there is not")
+    return _VARIABLES[variable].index(field) + 1
 
 
 def _record(what: str, name: str, argument: str) -> str:
@@ -182,10 +196,6 @@ def _record(what: str, name: str, argument: str) -> str:
         for place, field in enumerate(fields.values(), start=1)
     ]
     return f"struct.pack('{letters}', {', '.join(values)})"
-
-
-def _place(record: str, field: str) -> int:
-    return list(RECORDS[record]).index(field) + 1
 
 
 SCRIPTS: Mapping[str, Script] = MappingProxyType({verb: assemble(verb) for verb in VERBS})

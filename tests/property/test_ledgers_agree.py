@@ -14,7 +14,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from admission.ledger import scripts
@@ -421,6 +421,8 @@ def test_seeded_traces(client, seed):
 @settings(
     max_examples=10 * LENGTH,
     deadline=None,
+    # No shrinking: a trace is no shorter for it, and what led to a difference is told.
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(dice=st.randoms(use_true_random=False))

@@ -27,50 +27,43 @@
 --            at least 1 h) is renewed when a quarter has gone; none while paused
 -- atomicity  all or nothing; sent again it finds its claim or its seat, and takes no second one
 
-local keys = {
-  account = KEYS[1], pending = KEYS[2], due = KEYS[3], processes = KEYS[4], line = KEYS[5], heads = KEYS[6],
-  turns = KEYS[7],
-}
-local run_id, process, epoch, policy = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
-local seat, rid, lane, kind, timeout_ms = ARGV[5], ARGV[6], ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9])
-local lag_ms, duration_ms, join = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
-local waited_ms = tonumber(ARGV[13])
+local keys = KEYS
+local run_id, process, epoch, policy, seat, rid, lane, kind, timeout_ms, lag_ms, duration_ms, join,
+  waited_ms = unpack(ARGV)
+epoch, kind, timeout_ms, lag_ms = tonumber(epoch), tonumber(kind), tonumber(timeout_ms), tonumber(lag_ms)
+duration_ms, join, waited_ms = tonumber(duration_ms), tonumber(join), tonumber(waited_ms)
 local wanted = {'r' .. rid, 's' .. seat}
 
---@include claim
---@include verdict
+--@include keep
+--@include room
 --@include open
 
-local function ask()
-  me.asked = now
-  local known = read('s' .. seat)
-  if known == '' then
-    return WITHDRAWN, verdict(0, number_of('waiting'))
-  end
-  local booked = reservation(rid)
-  if booked then
-    return GRANTED, verdict(now - booked.claimed, 0)
-  end
-  if known then
-    return IN_LINE, verdict(0, the_line().position(seat))
-  end
-  if room() > number_of('offers') then
-    book_claim(rid, lane, kind, timeout_ms, lag_ms, duration_ms)
-    return GRANTED, verdict(0, 0)
-  end
-  if join == 0 then
-    return closed() or SATURATED, verdict(0, number_of('waiting'))
-  end
-  if number_of('waiting') >= state.max_waiting then
-    return FULL, verdict(0, number_of('waiting'))
-  end
+me.asked = now
+local known, booked = read('s' .. seat), reservation(rid)
+local code, tail
+local granted, ahead = 0, number_of('waiting')
+if known == '' then
+  code = WITHDRAWN
+elseif booked then
+  code, granted, ahead = GRANTED, now - booked.claimed, 0
+elseif known then
+  code, ahead = IN_LINE, the_line().position(seat)
+elseif room() > number_of('offers') then
+--@inline claim
+  code, ahead = GRANTED, 0
+elseif join == 0 then
+  code = closed() or SATURATED
+elseif ahead >= state.max_waiting then
+  code = FULL
+else
   local score = (now - waited_ms) * SCORES_PER_MS
   if waited_ms == 0 then
     score = math.max(clock.last_score + 1, score)
     clock.last_score = score
   end
   the_line().enter(seat, lane, score)
-  return IN_LINE, verdict(0, the_line().position(seat))
+  code, ahead = IN_LINE, the_line().position(seat)
 end
 
-return reply(ask())
+--@inline verdict
+--@inline reply

@@ -21,19 +21,16 @@
 --            of all keys (twice max_call_duration, at least 1 h) is renewed when a quarter has gone; none while paused
 -- atomicity  all or nothing; sent again it changes nothing
 
-local keys = {
-  account = KEYS[1], pending = KEYS[2], due = KEYS[3], processes = KEYS[4], line = KEYS[5], heads = KEYS[6],
-  turns = KEYS[7],
-}
-local run_id, process, epoch, policy = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
-local pause_at_ms, pause_on, pause_reason = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
+local keys = KEYS
+local run_id, process, epoch, policy, pause_at_ms, pause_on, pause_reason = unpack(ARGV, 1, 7)
+epoch, pause_at_ms, pause_on = tonumber(epoch), tonumber(pause_at_ms), tonumber(pause_on)
 local entries, wanted = {}, {}
 for first = 8, #ARGV, 11 do
   local entry = {rid = ARGV[first], lane = ARGV[first + 1], kind = tonumber(ARGV[first + 2])}
   entry.claimed_ms, entry.timeout_ms = tonumber(ARGV[first + 3]), tonumber(ARGV[first + 4])
-  entry.lag_ms, entry.placed, entry.open = tonumber(ARGV[first + 5]), tonumber(ARGV[first + 6]), tonumber(ARGV[first + 7])
-  entry.settle_ms, entry.left_ms = tonumber(ARGV[first + 8]), tonumber(ARGV[first + 9])
-  entry.call_id = ARGV[first + 10]
+  entry.lag_ms, entry.placed = tonumber(ARGV[first + 5]), tonumber(ARGV[first + 6])
+  entry.open, entry.settle_ms = tonumber(ARGV[first + 7]), tonumber(ARGV[first + 8])
+  entry.left_ms, entry.call_id = tonumber(ARGV[first + 9]), ARGV[first + 10]
   entries[#entries + 1] = entry
   if #wanted < 1000 then
     wanted[#wanted + 1] = 'r' .. entry.rid
@@ -96,4 +93,6 @@ if number_of('waiting') > 0 then
     me.asked = now
   end
 end
-return reply(OK, tail)
+local code, tail = OK, tail
+
+--@inline reply

@@ -24,50 +24,44 @@
 --            max_call_duration, at least 1 h) is renewed when a quarter has gone; none while paused
 -- atomicity  all or nothing; sent again it finds its claim, and takes no second one
 
-local keys = {
-  account = KEYS[1], pending = KEYS[2], due = KEYS[3], processes = KEYS[4], line = KEYS[5], heads = KEYS[6],
-  turns = KEYS[7],
-}
-local run_id, process, epoch, policy = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
-local seat, rid, lane, kind, timeout_ms = ARGV[5], ARGV[6], ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9])
-local lag_ms, duration_ms = tonumber(ARGV[10]), tonumber(ARGV[11])
+local keys = KEYS
+local run_id, process, epoch, policy, seat, rid, lane, kind, timeout_ms, lag_ms, duration_ms = unpack(ARGV)
+epoch, kind, timeout_ms, lag_ms = tonumber(epoch), tonumber(kind), tonumber(timeout_ms), tonumber(lag_ms)
+duration_ms = tonumber(duration_ms)
 local wanted = {'r' .. rid, 's' .. seat}
 
---@include claim
---@include verdict
+--@include keep
+--@include room
 --@include open
 
 local line = the_line()
+me.asked = now
+-- A claim proves that the process lives, also one that finds its offer lapsed.
+local was_passed_over = me.silent == 1 or me.passed_until > now
+me.silent, me.passed_until = 0, 0
+if was_passed_over then
+  line.let_back(process, me)
+end
+line.serve()
 
-local function claim()
-  me.asked = now
-  local was_passed_over = me.passed_until > now
-  -- A claim proves that the process lives, also one that finds its offer lapsed.
-  me.passed_until, me.silent = 0, 0
-  if was_passed_over then
-    line.let_back(process, me)
-  end
-  line.serve()
-  local booked = reservation(rid)
-  if booked then
-    return GRANTED, verdict(now - booked.claimed, 0)
-  end
-  local owner = line.owner_of(seat)
-  if not owner then
-    return UNKNOWN, verdict(0, number_of('waiting'))
-  end
-  local ahead = line.position(seat)
-  if not line.is_offered(seat) then
-    return closed() or IN_LINE, verdict(0, ahead)
-  end
-  if room() == 0 then
-    line.take_back(seat, owner)
-    return closed() or SATURATED, verdict(0, ahead)
-  end
+local owner, booked = line.owner_of(seat), reservation(rid)
+local code, tail
+local granted, ahead = 0, owner and line.position(seat) or number_of('waiting')
+if booked then
+  code, granted, ahead = GRANTED, now - booked.claimed, 0
+elseif not owner then
+  code = UNKNOWN
+elseif not line.is_offered(seat) then
+  code = closed() or IN_LINE
+elseif room() == 0 then
+  line.take_back(seat, owner)
+  code = closed() or SATURATED
+else
   me.span = 0
   line.give_up(seat)
-  book_claim(rid, lane, kind, timeout_ms, lag_ms, duration_ms)
-  return GRANTED, verdict(0, 0)
+--@inline claim
+  code, ahead = GRANTED, 0
 end
 
-return reply(claim())
+--@inline verdict
+--@inline reply

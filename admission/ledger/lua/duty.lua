@@ -18,12 +18,9 @@
 --            quarter has gone; none while paused
 -- atomicity  one process at most has the token; sent again it gets the same one
 
-local keys = {
-  account = KEYS[1], pending = KEYS[2], due = KEYS[3], processes = KEYS[4], line = KEYS[5], heads = KEYS[6],
-  turns = KEYS[7],
-}
-local run_id, process, epoch, policy = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
-local timeout_ms, force = tonumber(ARGV[5]), tonumber(ARGV[6])
+local keys = KEYS
+local run_id, process, epoch, policy, timeout_ms, force = unpack(ARGV)
+epoch, timeout_ms, force = tonumber(epoch), tonumber(timeout_ms), tonumber(force)
 local wanted = {}
 
 --@include open
@@ -48,7 +45,8 @@ local function duty()
   if taken and state.reader == process then
     return GRANTED -- its first request's reply was lost
   end
-  if taken or (now < due_at() and force == 0) or now <= math.max(state.t1, state.begun) then
+--@inline due_at
+  if taken or (now < due_at and force == 0) or now <= math.max(state.t1, state.begun) then
     return NOT_DUE
   end
   state.reader = process
@@ -59,4 +57,6 @@ local function duty()
 end
 
 local code = duty()
-return reply(code, {code == GRANTED and state.begun or 0})
+local tail = {code == GRANTED and state.begun or 0}
+
+--@inline reply

@@ -18,15 +18,14 @@
 --            at least 1 h) is renewed when a quarter has gone; none while paused
 -- atomicity  all or nothing; sent again it changes nothing
 
-local keys = {
-  account = KEYS[1], pending = KEYS[2], due = KEYS[3], processes = KEYS[4], line = KEYS[5], heads = KEYS[6],
-  turns = KEYS[7],
-}
-local run_id, process, epoch, policy = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
-local rid, call_id = ARGV[5], ARGV[6]
+local keys = KEYS
+local run_id, process, epoch, policy, rid, call_id = unpack(ARGV)
+epoch = tonumber(epoch)
 local wanted = {'r' .. rid, 'c' .. call_id}
 
 --@include end_call
 --@include open
 
-return reply(end_call(rid, call_id), {})
+local code, tail = end_call(rid, call_id), {}
+
+--@inline reply

@@ -16,14 +16,15 @@
 --            when a quarter has gone; none while paused
 -- atomicity  the reply is foreign, as every later one of the old epoch
 
-local keys = {
-  account = KEYS[1], pending = KEYS[2], due = KEYS[3], processes = KEYS[4], line = KEYS[5], heads = KEYS[6],
-  turns = KEYS[7],
-}
-local run_id, process, epoch, policy = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
+local keys = KEYS
+local run_id, process, epoch, policy = unpack(ARGV)
+epoch = tonumber(epoch)
 local wanted = {}
 
 --@include open
 
-the_fleet().new_epoch(me.policy)
-return reply(FOREIGN, {})
+--@inline epoch
+
+local code, tail = FOREIGN, {}
+
+--@inline reply

@@ -19,15 +19,14 @@
 --            max_call_duration, at least 1 h) is renewed when a quarter has gone; none while paused
 -- atomicity  all or nothing; sent again it changes nothing
 
-local keys = {
-  account = KEYS[1], pending = KEYS[2], due = KEYS[3], processes = KEYS[4], line = KEYS[5], heads = KEYS[6],
-  turns = KEYS[7],
-}
-local run_id, process, epoch, policy = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
-local rid, age_ms, by_value = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
+local keys = KEYS
+local run_id, process, epoch, policy, rid, age_ms, by_value = unpack(ARGV)
+epoch, age_ms, by_value = tonumber(epoch), tonumber(age_ms), tonumber(by_value)
 local wanted = {'r' .. rid}
 
 --@include block
 --@include open
 
-return reply(leave_block(rid, now - age_ms, by_value == 1), {})
+local code, tail = leave_block(rid, now - age_ms, by_value == 1), {}
+
+--@inline reply

@@ -18,16 +18,15 @@
 --            (twice max_call_duration, at least 1 h) is renewed when a quarter has gone; none while paused
 -- atomicity  the very next claim is refused
 
-local keys = {
-  account = KEYS[1], pending = KEYS[2], due = KEYS[3], processes = KEYS[4], line = KEYS[5], heads = KEYS[6],
-  turns = KEYS[7],
-}
-local run_id, process, epoch, policy = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
-local on, reason = tonumber(ARGV[5]), ARGV[6]
+local keys = KEYS
+local run_id, process, epoch, policy, on, reason = unpack(ARGV)
+epoch, on = tonumber(epoch), tonumber(on)
 local wanted = {}
 
 --@include pausing
 --@include open
 
 set_pause(math.max(now, state.pause_at + 1), on, reason)
-return reply(OK, {state.pause_at})
+local code, tail = OK, {state.pause_at}
+
+--@inline reply

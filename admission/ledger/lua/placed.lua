@@ -27,14 +27,12 @@
 --            (twice max_call_duration, at least 1 h) is renewed when a quarter has gone; none while paused
 -- atomicity  all or nothing; sent again it changes nothing
 
-local keys = {
-  account = KEYS[1], pending = KEYS[2], due = KEYS[3], processes = KEYS[4], line = KEYS[5], heads = KEYS[6],
-  turns = KEYS[7],
-}
-local run_id, process, epoch, policy = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
-local rid, age_ms, late, leaving, call_id = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9]
-local lane, kind, claimed_ms, timeout_ms = ARGV[10], tonumber(ARGV[11]), tonumber(ARGV[12]), tonumber(ARGV[13])
-local lag_ms, left_ms = tonumber(ARGV[14]), tonumber(ARGV[15])
+local keys = KEYS
+local run_id, process, epoch, policy, rid, age_ms, late, leaving, call_id, lane, kind, claimed_ms, timeout_ms,
+  lag_ms, left_ms = unpack(ARGV)
+epoch, age_ms, late, leaving = tonumber(epoch), tonumber(age_ms), tonumber(late), tonumber(leaving)
+kind, claimed_ms, timeout_ms, lag_ms = tonumber(kind), tonumber(claimed_ms), tonumber(timeout_ms), tonumber(lag_ms)
+left_ms = tonumber(left_ms)
 local wanted = {'r' .. rid, 'c' .. call_id}
 
 --@include booking
@@ -80,4 +78,6 @@ local code = placed()
 if leaving == 1 then
   leave_block(rid, at, true)
 end
-return reply(code, {})
+local tail = {}
+
+--@inline reply

@@ -23,13 +23,10 @@
 --            at least 1 h) is renewed when a quarter has gone; none while paused
 -- atomicity  all or nothing; sent again it is dropped as overlapping
 
-local keys = {
-  account = KEYS[1], pending = KEYS[2], due = KEYS[3], processes = KEYS[4], line = KEYS[5], heads = KEYS[6],
-  turns = KEYS[7],
-}
-local run_id, process, epoch, policy = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
-local t0_ms, outcome, limit, count = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
-local stamp_us, retry_after_ms, error = tonumber(ARGV[9]), tonumber(ARGV[10]), ARGV[11]
+local keys = KEYS
+local run_id, process, epoch, policy, t0_ms, outcome, limit, count, stamp_us, retry_after_ms, error = unpack(ARGV)
+epoch, t0_ms, outcome, limit = tonumber(epoch), tonumber(t0_ms), tonumber(outcome), tonumber(limit)
+count, stamp_us, retry_after_ms = tonumber(count), tonumber(stamp_us), tonumber(retry_after_ms)
 local wanted = {}
 
 --@include review
@@ -112,4 +109,6 @@ local function reading()
   return count < number_of('held') and DISBELIEVED or OK
 end
 
-return reply(reading(), {})
+local code, tail = reading(), {}
+
+--@inline reply

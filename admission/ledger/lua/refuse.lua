@@ -23,16 +23,13 @@
 --            paused
 -- atomicity  all or nothing, so the caller never loses its place; sent again it finds its seat and cools no further
 
-local keys = {
-  account = KEYS[1], pending = KEYS[2], due = KEYS[3], processes = KEYS[4], line = KEYS[5], heads = KEYS[6],
-  turns = KEYS[7],
-}
-local run_id, process, epoch, policy = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
-local rid, age_ms, retry_after_ms, seat, lane = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8], ARGV[9]
+local keys = KEYS
+local run_id, process, epoch, policy, rid, age_ms, retry_after_ms, seat, lane = unpack(ARGV)
+epoch, age_ms, retry_after_ms = tonumber(epoch), tonumber(age_ms), tonumber(retry_after_ms)
 local wanted = {'r' .. rid, 's' .. seat}
 
 --@include end_call
---@include verdict
+--@include room
 --@include open
 
 --- Open the cool-down, or double it when the refused call was claimed after its end.
@@ -49,26 +46,29 @@ local function cool(at, claimed)
   state_changed = true
 end
 
-local function refuse()
-  local booked = reservation(rid)
-  if booked then
-    cool(now - age_ms, booked.claimed)
-    end_call(rid, '')
-    the_line().withdraw_offers()
-  end
-  if seat == '' then
-    return OK, verdict(0, 0)
-  end
+local booked = reservation(rid)
+if booked then
+  cool(now - age_ms, booked.claimed)
+  end_call(rid, '')
+  the_line().withdraw_offers()
+end
+local code, tail
+local granted, ahead = 0, 0
+if seat == '' then
+  code = OK
+else
   me.asked = now
   local known = read('s' .. seat)
   if known == '' then
-    return WITHDRAWN, verdict(0, number_of('waiting'))
+    code, ahead = WITHDRAWN, number_of('waiting')
+  else
+    if not known then
+      local first = tonumber(redis.call('ZRANGE', keys.line, 0, 0, 'WITHSCORES')[2])
+      the_line().enter(seat, lane, math.min(now * SCORES_PER_MS, first - 1))
+    end
+    code, ahead = IN_LINE, the_line().position(seat)
   end
-  if not known then
-    local first = tonumber(redis.call('ZRANGE', keys.line, 0, 0, 'WITHSCORES')[2])
-    the_line().enter(seat, lane, math.min(now * SCORES_PER_MS, first - 1))
-  end
-  return IN_LINE, verdict(0, the_line().position(seat))
 end
 
-return reply(refuse())
+--@inline verdict
+--@inline reply

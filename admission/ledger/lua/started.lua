@@ -21,13 +21,9 @@
 --            max_call_duration, at least 1 h) is renewed when a quarter has gone; none while paused
 -- atomicity  all or nothing; sent again it changes nothing
 
-local keys = {
-  account = KEYS[1], pending = KEYS[2], due = KEYS[3], processes = KEYS[4], line = KEYS[5], heads = KEYS[6],
-  turns = KEYS[7],
-}
-local run_id, process, epoch, policy = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
-local rid, call_id, age_ms, lag_ms = ARGV[5], ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8])
-local duration_ms = tonumber(ARGV[9])
+local keys = KEYS
+local run_id, process, epoch, policy, rid, call_id, age_ms, lag_ms, duration_ms = unpack(ARGV)
+epoch, age_ms, lag_ms, duration_ms = tonumber(epoch), tonumber(age_ms), tonumber(lag_ms), tonumber(duration_ms)
 local wanted = {'r' .. rid, 'c' .. call_id}
 
 --@include booking
@@ -47,4 +43,6 @@ local function started()
   return OK
 end
 
-return reply(started(), {})
+local code, tail = started(), {}
+
+--@inline reply

@@ -17,19 +17,20 @@
 --            quarter has gone; none while paused
 -- atomicity  one moment
 
-local keys = {
-  account = KEYS[1], pending = KEYS[2], due = KEYS[3], processes = KEYS[4], line = KEYS[5], heads = KEYS[6],
-  turns = KEYS[7],
-}
-local run_id, process, epoch, policy = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
+local keys = KEYS
+local run_id, process, epoch, policy = unpack(ARGV)
+epoch = tonumber(epoch)
 local wanted = {}
 
---@include verdict
+--@include room
 --@include open
 
+--@inline usage_age
 local booked = redis.call('ZLEXCOUNT', keys.processes, '[h', '(p')
 local untracked = math.max(0, math.max(0, state.count) - (booked - number_of('pending')))
-return reply(OK, {
-  state.limit, state.count, in_use(), room(), number_of('pending'), number_of('held'), untracked, usage_age(), booked,
+local code, tail = OK, {
+  state.limit, state.count, in_use(), room(), number_of('pending'), number_of('held'), untracked, usage_age, booked,
   state.pause_on, state.pause_reason,
-})
+}
+
+--@inline reply

@@ -19,26 +19,25 @@
 --            keys (twice max_call_duration, at least 1 h) is renewed when a quarter has gone; none while paused
 -- atomicity  all or nothing; sent again it changes nothing but the tombstone's end
 
-local keys = {
-  account = KEYS[1], pending = KEYS[2], due = KEYS[3], processes = KEYS[4], line = KEYS[5], heads = KEYS[6],
-  turns = KEYS[7],
-}
-local run_id, process, epoch, policy = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
-local seat, rid = ARGV[5], ARGV[6]
+local keys = KEYS
+local run_id, process, epoch, policy, seat, rid = unpack(ARGV)
+epoch = tonumber(epoch)
 local wanted = {'r' .. rid, 's' .. seat}
 
 --@include end_call
---@include verdict
+--@include room
 --@include open
 
 local line = the_line()
 local waits = line.owner_of(seat)
-local tail = verdict(0, waits and line.position(seat) or number_of('waiting'))
-local code = closed() or SATURATED
+local code, tail = closed() or SATURATED, nil
+local granted, ahead = 0, waits and line.position(seat) or number_of('waiting')
+--@inline verdict
 if waits then
   line.give_up(seat)
 end
 write('s' .. seat, '')
 add_due('t' .. seat, now + TOMBSTONE_MS)
 end_call(rid, '')
-return reply(code, tail)
+
+--@inline reply

@@ -1,12 +1,9 @@
--- A claim: if its call is placed at all, it is placed within the placement timeout.
-
---@include booking
---@include keep
-
-local function book_claim(rid, lane, kind, timeout_ms, lag_ms, duration_ms)
-  local booked = new_reservation(lane, kind, now, timeout_ms, lag_ms, now + duration_ms)
-  booked.open = 1
-  booked.settle = now + timeout_ms + lag_ms
+-- Book a claim: if its call is placed at all, it is placed within the placement timeout. See `book.py`.
+do
+  local booked = NEW_RESERVATION
+  booked.process, booked.lane, booked.kind, booked.claimed = process, lane, kind, now
+  booked.timeout, booked.lag, booked.open = timeout_ms, lag_ms, 1
+  booked.settle, booked.over_at = now + timeout_ms + lag_ms, now + duration_ms
   keep(rid, booked)
   if clock.claimed ~= 0 then
     clock.gap = clock.gap + math.floor((math.min(now - clock.claimed, RETRY_MAX_MS) - clock.gap) / 8)

@@ -97,7 +97,7 @@ if now >= clock.next_due then
     end
   end
   if lapsed then
-    the_fleet().agree()
+--@inline agree
   end
   local first = redis.call('ZRANGE', keys.due, 0, 0, 'WITHSCORES')
   clock.next_due = first[1] ~= '' and tonumber(first[2]) or NEVER_MS

@@ -30,7 +30,8 @@ local function the_line()
 
   --- Return a process's first seat without an offer, and its score.
   local function first_seat(owner)
-    local found = redis.call('ZRANGEBYLEX', keys.processes, '[s' .. owner .. '\0', '(s' .. owner .. '\1', 'LIMIT', 0, 1)[1]
+    local from, to = '[s' .. owner .. '\0', '(s' .. owner .. '\1'
+    local found = redis.call('ZRANGEBYLEX', keys.processes, from, to, 'LIMIT', 0, 1)[1]
     if found then
       local digits = #owner + 3
       return string.sub(found, digits + 16), tonumber(string.sub(found, digits, digits + 15))

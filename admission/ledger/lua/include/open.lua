@@ -3,19 +3,15 @@
 
 --@include records
 --@include line
---@include fleet
---@include reply
 
-local there = redis.call(
-  'EXISTS', keys.account, keys.pending, keys.due, keys.processes, keys.line, keys.heads, keys.turns
-)
+local there = redis.call('EXISTS', unpack(keys))
 local found = redis.call('HMGET', keys.account, 'clock', 'state', 'p' .. process, unpack(wanted))
 texts['p' .. process] = found[3]
 for index, field in ipairs(wanted) do
   texts[field] = found[3 + index]
 end
 
---@include clock
+--@inline clock
 
 -- Ledger time never goes backwards: when the server's clock does, the offset takes up the step.
 clock = found[1] and UNPACK_CLOCK(found[1]) or NEW_CLOCK
@@ -26,14 +22,15 @@ if not found[1] then
   clock.heard = now
 end
 
-if there < 7 or (run_id ~= state.run_id and run_id ~= '' and state.run_id ~= '') then
-  the_fleet().new_epoch(policy)
+if there < #keys or (run_id ~= state.run_id and run_id ~= '' and state.run_id ~= '') then
+--@inline epoch
 end
 if run_id ~= state.run_id and run_id ~= '' then
   state.run_id, state_changed = run_id, true
 end
 if epoch ~= state.epoch then
-  return reply(FOREIGN, {})
+  local code, tail = FOREIGN, {}
+--@inline reply
 end
 
 -- Hear the process; after a silence of all, give everybody time to be heard.
@@ -46,27 +43,24 @@ clock.heard = now
 me = heard(process)
 if not me then
   me = NEW_MEMBER
-  me.since, me.heard, me.policy = now, now, policy
+  me.since = now
   members[process] = me
   redis.call('ZADD', keys.processes, 0, 'p' .. process)
   add_due('p' .. process, now + state.lease + 1)
-  the_fleet().agree()
-else
-  me.heard = now
-  if me.policy ~= policy then
-    me.policy = policy
-    the_fleet().agree()
-  end
-  if me.silent == 1 then
-    me.silent = 0
-    the_line().let_back(process, me)
-  end
 end
-since = me.since
+me.heard = now
+if me.policy ~= policy then
+  me.policy = policy
+--@inline agree
+end
+if me.silent == 1 then
+  me.silent = 0
+  the_line().let_back(process, me)
+end
 
 -- Run what time has made due: lapses first, then offers from what is free.
 
---@include due
+--@inline due
 
 if number_of('waiting') > 0 then
   the_line().lapse()

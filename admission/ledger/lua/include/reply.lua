@@ -1,17 +1,13 @@
--- The end of every request: offer what it freed, send the changes, renew the TTL, tell the wakes, reply.
-
---@include records
---@include readings
---@include line
-
-local since = 0
-
-local function reply(code, tail)
+-- The end of every request: offer what it freed, send the changes, renew the TTL, tell the wakes, reply with `code` and
+-- `tail`.
+do
   local waiting = number_of('waiting')
   if waiting > 0 and me then
     the_line().serve()
   end
-  local head = {code, now, state.epoch, since, waiting, due_at(), waiting > 0 and the_line().next_at() or 0}
+--@inline due_at
+  local since, next_at = me and me.since or 0, waiting > 0 and the_line().next_at() or 0
+  local head = {code, now, state.epoch, since, waiting, due_at, next_at}
   for index = 1, #tail do
     head[7 + index] = tail[index]
   end
@@ -51,11 +47,11 @@ local function reply(code, tail)
   end
 
   if renewed then
-    for _, key in pairs(keys) do
+    for _, key in ipairs(keys) do
       redis.call('PEXPIRE', key, ttl_ms)
     end
   elseif persisted then
-    for _, key in pairs(keys) do
+    for _, key in ipairs(keys) do
       redis.call('PERSIST', key)
     end
   end
@@ -64,7 +60,8 @@ local function reply(code, tail)
     local account = string.match(keys.account, '{(.*)}')
     for owner, seats in pairs(wakes) do
       -- Guards of one operating-system process share the part of their names before the dot, and its channel.
-      redis.call('PUBLISH', 'admission:wake:' .. string.match(owner, '^[^.]*'), account .. '\n' .. table.concat(seats, '\n'))
+      local channel = 'admission:wake:' .. string.match(owner, '^[^.]*')
+      redis.call('PUBLISH', channel, account .. '\n' .. table.concat(seats, '\n'))
     end
   end
   return head
