@@ -62,12 +62,12 @@ MILLISECOND = 0.001
 class _Mailbox:
     """What came for one caller besides the answer that it waits for."""
 
-    __slots__ = ("cause", "forgotten", "news", "offered")
+    __slots__ = ("cause", "failed", "forgotten", "offered")
 
     def __init__(self) -> None:
         self.offered = False
         self.forgotten = False
-        self.news = False
+        self.failed = False
         self.cause: Exception | None = None
 
     def note(self, mail: Mail) -> None:
@@ -76,8 +76,8 @@ class _Mailbox:
                 self.offered = True
             case Forgotten():
                 self.forgotten = True
-            case News():
-                self.news = True
+            case News(error):
+                self.failed = error is not None
             case LedgerDown(error):
                 self.cause = error
             case Failed(error):
@@ -134,14 +134,13 @@ def _request(message: Message, box: _Mailbox, until: float | None) -> Generator[
 
 
 def _admit_at_once(want: Want, box: _Mailbox, source_timeout: float) -> Generator[Effect, Heard, Answer]:
-    """Claim without a seat; where there is no usable reading, wait for one."""
+    """Claim without a seat; where there is no usable reading, wait for one, unless it fails."""
     until: float | None = None
     while True:
-        box.news = False
         answer = yield from _request(AskFor(want), box, want.deadline)
         now, mail = yield Wait(0)
         until = now + source_timeout if until is None else until
-        if answer.code is not Code.UNREAD or now >= until:
+        if answer.code is not Code.UNREAD or box.failed or now >= until:
             return answer
         if mail is None:
             now, mail = yield Wait(min(until, now + POLL))

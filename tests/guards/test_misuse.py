@@ -71,7 +71,7 @@ def test_a_guard_refuses_coroutine_functions(kind, fn):
         getattr(guard, kind)()(fn)
 
 
-@pytest.mark.parametrize("fn", [plain, CallablePlain(), coroutine, len])
+@pytest.mark.parametrize("fn", [plain, CallablePlain(), lambda: coroutine(), len])
 def test_an_async_guard_refuses_plain_functions(kind, fn):
     guard = AsyncGuard(Provider(), account="acme")
     with pytest.raises(ConfigurationError, match="for a plain function take a Guard"):

@@ -1,7 +1,6 @@
 """Waiting in line: when callers attempt, when they give up, who is next, and that nobody keeps what is not theirs."""
 
 import asyncio
-import contextlib
 import itertools
 import random
 
@@ -288,8 +287,10 @@ async def test_whoever_times_out_as_a_slot_frees_neither_keeps_nor_loses_it(colo
                 stage.clock.advance(rng.choice([0, 0.05, 0.1, 0.2]))
             stage.clock.advance(0.2)
             for job in jobs:
-                with contextlib.suppress(Saturated):
+                try:
                     (await job.result()).cancel()
+                except Saturated:
+                    pass
             await stage.waiting(0)
             assert await stage.claimable() == 3
 
