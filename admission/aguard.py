@@ -43,9 +43,6 @@ T = TypeVar("T")
 class AsyncGuard(GuardBase):
     """Admits calls of tasks and coroutine functions. Takes what `GuardBase` takes."""
 
-    _tasks: LoopTasks | None = None
-    _loops: tuple[LoopTasks, ...] = ()
-
     @classmethod
     def from_env(cls, **settings: Any) -> AsyncGuard:
         """Make a guard from the environment; keywords, those of the constructor, override it.
@@ -174,7 +171,6 @@ class AsyncGuard(GuardBase):
         if not await self._run(plans.tell(Shut(box), DRAIN), box):
             self._log_undelivered()
         await (await self._tasks_here()).end()
-        self._tasks = None
 
     async def __aenter__(self) -> AsyncGuard:  # noqa: PYI034 - guards are not subclassed
         return self
@@ -183,32 +179,36 @@ class AsyncGuard(GuardBase):
         await self.close()
 
     async def _run(self, plan: Generator[Effect, plans.Heard, T], box: LoopBox) -> T:
-        # Readings are taken on the loop that asked last.
-        if self._tasks is None or self._tasks.loop is not asyncio.get_running_loop():
-            self._tasks = await self._tasks_here()
-        return await arun(plan, box, self._post, self._clock)
+        tasks = await self._tasks_here()
+        tasks.callers += 1
+        try:
+            return await arun(plan, box, self._post, self._clock)
+        finally:
+            tasks.callers -= 1
 
     async def _tasks_here(self) -> LoopTasks:
         """Return the running loop's tasks, made at its first use."""
-        self._loops = tuple(tasks for tasks in self._loops if not tasks.loop.is_closed())
         loop = asyncio.get_running_loop()
-        for tasks in self._loops:
+        for tasks in list(self._loops):
             if tasks.loop is loop:
                 return tasks
+            if tasks.loop.is_closed():
+                self._loops.remove(tasks)
         tasks = LoopTasks()
         await tasks.begin()
-        self._loops = (*self._loops, tasks)
+        self._loops.append(tasks)
         return tasks
 
     def _begin_reading(self, t0: int) -> None:
         def refused() -> None:
-            # The loop that wanted to dial has ended, and nobody there waits for the reading any more.
+            # The loops that wanted to dial have ended, and nobody there waits for the reading any more.
             self._post(Fetched(t0, Outcome.ABANDONED))
 
-        if self._tasks is None:
+        # In turn, so that a loop that stands still does not keep readings from the others; first where somebody waits.
+        self._loops.rotate()
+        loops = sorted(self._loops, key=lambda tasks: not tasks.callers)
+        if not any(tasks.start(lambda: self._read(t0), refused) for tasks in loops):
             refused()
-        else:
-            self._tasks.start(lambda: self._read(t0), refused)
 
     async def _read(self, t0: int) -> None:
         fetched = Fetched(t0, Outcome.ABANDONED)

@@ -6,6 +6,7 @@ import inspect
 import itertools
 import logging
 import secrets
+from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
 from admission.clerk import DRAIN, Clerk
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from admission.core.messages import Box
+    from admission.loops import LoopTasks
     from admission.reservation import Reservation
     from admission.schedule import Stop, Wait
     from admission.sources.protocol import Source
@@ -124,6 +126,8 @@ class GuardBase:
         self._stop = stop
         self._timeout = float(getattr(source, "timeout", 5.0))
         self._here = PerProcess(self._settle_in)
+        self._loops: deque[LoopTasks] = deque()
+        """The event loops of an `AsyncGuard`'s callers."""
         self._closed = False
         self._ids = itertools.count()
 

@@ -15,7 +15,7 @@ import weakref
 from typing import TYPE_CHECKING, Protocol
 
 from admission.core.desk import Desk, Draft
-from admission.core.messages import Failed, Message, Shut
+from admission.core.messages import Failed, Flush, Message
 from admission.drivers import ThreadBox
 from admission.errors import AdmissionError
 
@@ -126,7 +126,7 @@ class Clerk:
         """Deliver what is noted on these desks, for at most `seconds`; return how many notes are left."""
         box = ThreadBox(self.clock)
         for desk in desks:
-            self.post(desk, Shut(box))
+            self.post(desk, Flush(box))
         until = self.clock.now() + seconds
         for _ in desks:
             if box.get(until) is None:
@@ -150,7 +150,7 @@ class Clerk:
                 return  # whoever started it was interrupted
         while True:
             try:
-                while self._turn():
+                while self._turn() or self._wait_idle():
                     pass
                 self.store.disconnect()
                 # Posters start a new thread only when they see none: give up first, then look once more.
@@ -166,7 +166,7 @@ class Clerk:
                 self._fail_all(error)
 
     def _turn(self) -> bool:
-        """Wait for work and do it; return whether any is under way."""
+        """Wait for work and do it; return whether any is left."""
         now = self.clock.now()
         self._receive(self._wait(now))
         if self.store.lingers and self._retry_at is None and self._only_notes():
@@ -185,7 +185,7 @@ class Clerk:
             desk.check_closed()
             if not desk.outbox and desk.wake_at() is None:
                 del self._active[process]
-        return bool(self._active) or not self._inbox.empty() or self._wait_idle()
+        return bool(self._active) or not self._inbox.empty()
 
     def _wait(self, now: float) -> float | None:
         """Return how long to wait for messages, real seconds; `None` where a virtual clock will ring."""

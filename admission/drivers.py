@@ -27,9 +27,10 @@ class ThreadBox:
         self._clock = clock
         self._mail: queue.SimpleQueue[Mail | None] = queue.SimpleQueue()
 
-    def put(self, mail: Mail | None) -> None:
+    def put(self, mail: Mail | None) -> bool:
         """Deliver, from any thread or signal handler."""
         self._mail.put(mail)
+        return True
 
     def get(self, until: float | None) -> Mail | None:
         """Return the next mail, or `None` when `until` passes first."""
@@ -40,7 +41,7 @@ class ThreadBox:
                 elif until <= self._clock.now():
                     timeout = 0.0
                 else:
-                    timeout = self._clock.arm(until, lambda: self.put(None))
+                    timeout = self._clock.arm(until, lambda: self._mail.put(None))
                 mail = self._mail.get(timeout=timeout) if timeout != 0.0 else self._mail.get_nowait()
             except queue.Empty:
                 return None
@@ -57,12 +58,14 @@ class LoopBox:
         self._mail: deque[Mail] = deque()
         self._bell: asyncio.Future[None] | None = None
 
-    def put(self, mail: Mail) -> None:
-        """Deliver, from any thread."""
+    def put(self, mail: Mail) -> bool:
+        """Deliver, from any thread; a loop that is closed has no caller left to wake."""
         self._mail.append(mail)
-        # A loop that is closed has no caller left to wake.
-        with contextlib.suppress(RuntimeError):
+        try:
             self._loop.call_soon_threadsafe(self._ring)
+        except RuntimeError:
+            return False
+        return True
 
     def _ring(self) -> None:
         if self._bell is not None and not self._bell.done():

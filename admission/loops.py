@@ -18,6 +18,8 @@ class LoopTasks:
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
+        self.callers = 0
+        """How many callers of the guard wait on this loop."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended = False
         self._life = self._live()
@@ -39,8 +41,11 @@ class LoopTasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def start(self, make: Callable[[], Coroutine[object, object, None]], refused: Callable[[], None]) -> None:
-        """Start what `make` returns as a task; call `refused` when the loop has ended. May be called in any thread."""
+    def start(self, make: Callable[[], Coroutine[object, object, None]], refused: Callable[[], None]) -> bool:
+        """Start what `make` returns as a task; return whether the loop takes it. May be called in any thread.
+
+        `refused` is called when the loop ends before it has begun.
+        """
 
         def start() -> None:
             if self._ended:
@@ -50,7 +55,10 @@ class LoopTasks:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
+        if self._ended:
+            return False
         try:
             self.loop.call_soon_threadsafe(start)
         except RuntimeError:  # the loop is closed
-            refused()
+            return False
+        return True

@@ -21,6 +21,7 @@ from admission.core.messages import (
     Done,
     Failed,
     Fetched,
+    Flush,
     Forgotten,
     GetReading,
     GetStatus,
@@ -169,7 +170,7 @@ class Desk:
 
     # Messages of callers
 
-    def handle(self, message: Message, now: float) -> None:  # noqa: C901 - one line a message
+    def handle(self, message: Message, now: float) -> None:  # noqa: C901, PLR0912 - one line a message
         """Take one message."""
         match message:
             case AskFor(want):
@@ -178,7 +179,7 @@ class Desk:
                 claim = Claim(want.seat, want.rid, want.lane, want.kind, *booking_spans(want.policy))
                 self._send(lambda _: claim, self._decided(want), want.box, want=want)
             case GiveUp(want, answer):
-                self._give_up(want, now, answer=answer)
+                self._give_up(want, answer=answer)
             case SayPlaced() | SayLeft() | SayEnded():
                 self._note(message, now)
             case SayRefused():
@@ -198,7 +199,10 @@ class Desk:
             case Fetched():
                 self._fetched(message, now)
             case Shut(box):
-                self._shut(box, now)
+                self._fail_callers(Closed("the guard was closed while the caller waited"))
+                self._shut(box)
+            case Flush(box):
+                self._shut(box)
 
     def _send(
         self,
@@ -251,7 +255,7 @@ class Desk:
 
         return then
 
-    def _give_up(self, want: Want, now: float, *, answer: bool) -> None:
+    def _give_up(self, want: Want, *, answer: bool) -> None:
         if want.gone or not want.asked:
             return
         want.gone = True
@@ -264,7 +268,6 @@ class Desk:
             want.box.put(Answer(Code(head.code), Verdict(*tail), None, self._last_error))  # type: ignore[arg-type]  # same
 
         self._send(lambda _: Withdraw(want.seat, want.rid), then if answer else None, want.box if answer else None)
-        self._awake(now)
 
     # Notes of holders: told in order, kept while the ledger is away
 
@@ -392,6 +395,8 @@ class Desk:
 
     def wake_at(self) -> float | None:
         """Return when `tick` has something to do, or `None` while nothing is under way."""
+        if self.closed and not self.wants and not self.own.any_open():
+            return None
         times = [self._beat_at]
         if self.wants:
             times.append(self._next_at)
@@ -449,7 +454,8 @@ class Desk:
         for seat in seats:
             want = self.wants.get(seat)
             if want is not None:
-                want.box.put(Offered())
+                if not want.box.put(Offered()):
+                    self._give_up(want, answer=False)
             else:
                 # Nobody here waits in it: an ask that came through after its caller had gone.
                 self._withdraw(seat)
@@ -543,12 +549,10 @@ class Desk:
 
     # Closing
 
-    def _shut(self, box: Box, now: float) -> None:
+    def _shut(self, box: Box) -> None:
         self.closed = True
-        error = Closed("the guard was closed while the caller waited")
-        self._fail_callers(error)
         for want in list(self.wants.values()):
-            self._give_up(want, now, answer=False)
+            self._give_up(want, answer=False)
         self.closing = box
 
     def check_closed(self) -> None:
@@ -559,4 +563,7 @@ class Desk:
 
 
 def _done(box: Box) -> Then:
-    return lambda _head, _tail, _sent_at: box.put(Done())
+    def then(_head: Head, _tail: Wire, _sent_at: float) -> None:
+        box.put(Done())
+
+    return then

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class Box(Protocol):
     """Where a caller's mail arrives; `put` may be called from any thread and never raises."""
 
-    def put(self, mail: Mail) -> None:
-        """Deliver."""
+    def put(self, mail: Mail) -> bool:
+        """Deliver; return whether somebody can still read it."""
         ...
 
 
@@ -206,6 +206,13 @@ class Shut:
     box: Box
 
 
+@dataclass(frozen=True, slots=True)
+class Flush:
+    """The process exits: give all seats up unheard, deliver what was noted, tell the box when that is done."""
+
+    box: Box
+
+
 Message = (
     AskFor
     | ClaimOffer
@@ -221,6 +228,7 @@ Message = (
     | GetReading
     | Fetched
     | Shut
+    | Flush
 )
 
 
