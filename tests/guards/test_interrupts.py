@@ -175,13 +175,16 @@ def test_a_signal_that_raises_while_a_caller_waits_takes_it_out_of_the_line(colo
 @pytest.mark.parametrize("error", [Alarm, KeyboardInterrupt])
 @pytest.mark.parametrize("kind", ["hold", "place"])
 def test_a_signal_that_raises_in_a_block_leaves_it_by_an_error(colour, error, kind):
+    entered = []
+
     async def in_block(stage):
         async with getattr(stage.guard, kind)():
+            entered.append(True)
             await until(colour, lambda: False)
 
     stage = Stage(colour)
     watcher = stage.another(Threads())
-    signalled(colour, stage, watcher, in_block, lambda status: status.pending == 1, error)
+    signalled(colour, stage, watcher, in_block, lambda _: entered, error)
     stage.clock.advance(11)
     assert watcher.guard.refresh().in_use == 1
     stage.clock.advance(1.1)
