@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import os
 from typing import TYPE_CHECKING, Any, Never, ParamSpec, TypeVar
@@ -193,7 +194,8 @@ class AsyncGuard(GuardBase):
             if tasks.loop is loop:
                 return tasks
             if tasks.loop.is_closed():
-                self._loops.remove(tasks)
+                with contextlib.suppress(ValueError):  # another loop's thread was quicker
+                    self._loops.remove(tasks)
         tasks = LoopTasks()
         await tasks.begin()
         self._loops.append(tasks)

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections import deque
 
 from admission import MemoryLedger, Policy, Saturated, Usage
@@ -91,9 +92,11 @@ class Stage:
     async def __aenter__(self):
         return self
 
-    async def __aexit__(self, *exc):
+    async def __aexit__(self, kind, *exc):
         self.provider.gate.set()
-        await self.guard.close()
+        # A scenario that failed may have left things so that closing would wait for time to pass.
+        if kind is None:
+            await self.guard.close()
 
     def start(self, coroutine):
         return self.colour.start(coroutine)
@@ -130,7 +133,26 @@ class Stage:
             self.clock.advance(min(step, left))
             await self.guard.status()
             await self.until(lambda: not self.provider.under_way)
-            await self.guard.status()
+            await self.offers_are_claimed()
+
+    async def offers_are_claimed(self):
+        """Give whoever is offered a slot the real moments to claim it, before more time passes; not for ever."""
+        end = time.monotonic() + 0.5
+        while time.monotonic() < end:
+            status = await self.guard.status()
+            if not status.free or not status.waiting:
+                return
+            await self.colour.look()
+
+    async def outcome(self, job, step=0.25):
+        """Let time pass, whatever comes of it, until a job is done; return what it came to."""
+        looks = 0
+        while not job.done:
+            await self.colour.look()
+            looks += 1
+            if looks % 4 == 0:
+                self.clock.advance(step)
+        return await job.result()
 
     async def read(self):
         """Have the provider read in a millisecond of its own; return the account's state after it."""

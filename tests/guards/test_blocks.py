@@ -549,11 +549,11 @@ async def test_who_waits_through_a_pause_is_served_when_it_ends(colour):
         patient, hasty = await stage.in_line(stage.guard.acquire(), stage.guard.acquire(timeout=3))
         await stage.pass_time(4)
         with pytest.raises(Paused) as caught:
-            await hasty.result()
+            await stage.outcome(hasty)
         assert caught.value.waited == pytest.approx(3, abs=0.5)
         assert not patient.done
         await stage.guard.resume()
-        (await patient.result()).cancel()
+        (await stage.outcome(patient)).cancel()
 
 
 @both_colours
@@ -598,7 +598,7 @@ async def test_a_raised_limit_serves_the_line_with_the_next_reading(colour):
         stage.provider.limit = 2
         await stage.pass_time(1.5)
         for job in jobs:
-            (await job.result()).cancel()
+            (await stage.outcome(job)).cancel()
 
 
 @both_colours
@@ -612,7 +612,7 @@ async def test_a_full_line_refuses_at_once(colour):
         await stage.pass_time(6)
         for job in jobs:
             with pytest.raises(Saturated):
-                await job.result()
+                await stage.outcome(job)
 
 
 @both_colours

@@ -71,7 +71,7 @@ def test_a_guard_refuses_coroutine_functions(kind, fn):
         getattr(guard, kind)()(fn)
 
 
-@pytest.mark.parametrize("fn", [plain, CallablePlain(), lambda: coroutine(), len])
+@pytest.mark.parametrize("fn", [plain, CallablePlain(), lambda lead: coroutine(), len])
 def test_an_async_guard_refuses_plain_functions(kind, fn):
     guard = AsyncGuard(Provider(), account="acme")
     with pytest.raises(ConfigurationError, match="for a plain function take a Guard"):
@@ -226,9 +226,8 @@ async def test_a_policys_finite_timeout_is_one(colour):
 
 @both_colours
 async def test_blocks_of_other_accounts_nest_as_they_like(colour):
-    async with Stage(colour) as stage, stage.another(colour, account="else") as other:
-        async with stage.guard.hold(), other.hold():
-            assert (await other.status()).in_use == 1
+    async with Stage(colour) as stage, stage.another(colour, account="else") as other, stage.guard.hold(), other.hold():
+        assert (await other.status()).in_use == 1
 
 
 @both_colours

@@ -83,9 +83,7 @@ def test_a_loop_that_ended_in_the_middle_of_a_reading_does_not_keep_the_next_one
 
     async def goes_on():
         job = stage.start(stage.guard.acquire(timeout=60))
-        while not job.done:
-            await stage.pass_time(0.25)
-        (await job.result()).cancel()
+        (await stage.outcome(job)).cancel()
 
     asyncio.run(goes_on())
     assert stage.provider.under_way == 0
@@ -152,9 +150,7 @@ def test_callers_of_a_new_loop_are_served_though_a_caller_of_a_closed_one_is_sti
         job = stage.start(stage.guard.acquire(timeout=60))
         await stage.waiting(2)
         holder.cancel()
-        while not job.done:
-            await stage.pass_time(0.25)
-        (await job.result()).cancel()
+        (await stage.outcome(job)).cancel()
 
     asyncio.run(goes_on())
     task._log_destroy_pending = False
@@ -248,7 +244,7 @@ def test_a_memory_ledger_is_refused_in_a_forked_child_with_both_pids(colour):
 
     for ask in (
         lambda: stage.guard.acquire(timeout=0),
-        lambda: stage.guard.status(),
+        stage.guard.status,
         lambda: unused.acquire(timeout=0),
     ):
         answer = in_child(lambda ask=ask: use(ask()))

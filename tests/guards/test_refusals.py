@@ -261,7 +261,7 @@ async def test_the_providers_own_429_of_a_dial_is_a_refusal(colour):
         await stage.pass_time(2.9)
         assert dialer.runs == 1
         await stage.pass_time(1)
-        assert await job.result() == "call-2"
+        assert await stage.outcome(job) == "call-2"
         assert dialer.runs == 2
 
 
@@ -309,7 +309,7 @@ async def test_a_refused_function_runs_again_under_a_reservation_of_its_own(colo
         job = stage.start(stage.guard.place()(dialer.dial)())
         await dialer.refused(stage)
         await stage.pass_time(2)
-        assert await job.result() == "call-2"
+        assert await stage.outcome(job) == "call-2"
         assert len(set(dialer.ids)) == 2
         assert (await stage.status()).in_use == 1
 
@@ -323,7 +323,7 @@ async def test_a_refused_function_runs_until_its_timeout_and_then_raises_the_pro
         await dialer.refused(stage)
         await stage.pass_time(7)
         with pytest.raises(CallRejected) as caught:
-            await job.result()
+            await stage.outcome(job)
         # At once, after the first cool-down of 1 s, and after the next of 2 s.
         assert dialer.runs == 3
         assert caught.value is errors[2]
@@ -374,7 +374,7 @@ async def test_a_refused_function_goes_back_to_the_head_of_the_line(colour):
         await stage.waiting(3)
         await stage.pass_time(3)
         for job in [first, *others]:
-            await job.result()
+            await stage.outcome(job)
         assert order[:2] == ["refused", "again"]
         assert sorted(order[2:]) == ["b", "c"]
 
@@ -388,7 +388,7 @@ async def test_a_refused_function_that_finds_the_provider_silent_raises_the_refu
         stage.provider.always = UsageError("down")
         await stage.pass_time(31)
         with pytest.raises(CallRejected):
-            await job.result()
+            await stage.outcome(job)
 
 
 @both_colours
@@ -433,5 +433,5 @@ async def test_many_functions_refused_at_once_all_run_again(colour):
         await stage.until(lambda: len(runs) == 5)
         await stage.waiting(5)
         await stage.pass_time(3)
-        assert [await job.result() for job in jobs] == list(range(5))
+        assert [await stage.outcome(job) for job in jobs] == list(range(5))
         assert sorted(runs[5:]) == list(range(5))

@@ -1,6 +1,7 @@
 """Waiting in line: when callers attempt, when they give up, who is next, and that nobody keeps what is not theirs."""
 
 import asyncio
+import contextlib
 import itertools
 import random
 
@@ -30,21 +31,21 @@ NEVER = wait_fixed(100_000)
 
 @both_colours
 async def test_wait_is_asked_before_each_attempt_with_tenacitys_own_state(colour):
-    async with Stage(colour, wait=lambda state: asked(state)) as stage:
-        seen = []
+    seen = []
 
-        def asked(state):
-            assert isinstance(state, RetryCallState)
-            assert isinstance(state.outcome.exception(), Saturated)
-            seen.append((state.attempt_number, round(state.seconds_since_start, 1), state.idle_for))
-            return 0.5 * len(seen)
+    def asked(state):
+        assert isinstance(state, RetryCallState)
+        assert isinstance(state.outcome.exception(), Saturated)
+        seen.append((state.attempt_number, round(state.seconds_since_start, 1), state.idle_for))
+        return 0.5 * len(seen)
 
+    async with Stage(colour, wait=asked) as stage:
         holder = await stage.guard.acquire(timeout=0)
         (job,) = await stage.in_line(stage.guard.acquire(timeout=4))
         await stage.until(lambda: len(seen) == 1)
         await stage.pass_time(4.5, step=0.25)
         with pytest.raises(Saturated):
-            await job.result()
+            await stage.outcome(job)
         assert [(number, idle) for number, _, idle in seen[:3]] == [(1, 0), (2, 0.5), (3, 1.5)]
         holder.cancel()
 
@@ -70,11 +71,8 @@ async def test_stop_says_when_a_caller_gives_up(colour, wait, stop, waited):
     async with Stage(colour, wait=wait, stop=stop) as stage:
         holder = await stage.guard.acquire(timeout=0)
         job = stage.start(stage.guard.acquire())
-        while not job.done:
-            await stage.colour.look()
-            await stage.pass_time(0.125)
         with pytest.raises(Saturated) as caught:
-            await job.result()
+            await stage.outcome(job, step=0.125)
         assert waited <= caught.value.waited <= waited + (3 if wait is None else 0.5)
         assert not isinstance(caught.value.__cause__, tenacity.RetryError)
         assert (await stage.status()).waiting == 0
@@ -90,7 +88,7 @@ async def test_the_earlier_of_stop_and_timeout_wins(colour, stop, timeout, waite
         (job,) = await stage.in_line(stage.guard.acquire(timeout=timeout))
         await stage.pass_time(7)
         with pytest.raises(Saturated) as caught:
-            await job.result()
+            await stage.outcome(job)
         # The clock may be turned on before the caller's thread has looked at it, never back.
         assert caught.value.waited >= waited
         holder.cancel()
@@ -103,7 +101,7 @@ async def test_a_caller_that_stops_without_a_reading_is_told_why_there_is_none(c
         (job,) = await stage.in_line(stage.guard.acquire())
         await stage.pass_time(3)
         with pytest.raises(UsageUnavailable, match="down"):
-            await job.result()
+            await stage.outcome(job)
 
 
 @both_colours
@@ -229,7 +227,7 @@ async def test_a_position_is_told_to_who_gives_up(colour):
         jobs = await stage.in_line(stage.guard.acquire(timeout=50), stage.guard.acquire(timeout=2))
         await stage.pass_time(3)
         with pytest.raises(Saturated, match="1 of 1 in use, 1 ahead") as caught:
-            await jobs[1].result()
+            await stage.outcome(jobs[1])
         assert caught.value.position == 1
         holder.cancel()
         (await jobs[0].result()).cancel()
@@ -264,13 +262,13 @@ async def test_a_policys_timeout_counts_where_none_is_given(colour):
         given, job = await stage.in_line(stage.guard.acquire(timeout=4), stage.guard.acquire())
         await stage.pass_time(3)
         with pytest.raises(Saturated) as caught:
-            await job.result()
+            await stage.outcome(job)
         # The clock may be turned on before the caller's thread has looked at it, never back.
         assert 2 <= caught.value.waited <= 3.1
         assert not given.done
         await stage.pass_time(2)
         with pytest.raises(Saturated):
-            await given.result()
+            await stage.outcome(given)
 
 
 # Giving up
@@ -289,10 +287,8 @@ async def test_whoever_times_out_as_a_slot_frees_neither_keeps_nor_loses_it(colo
                 stage.clock.advance(rng.choice([0, 0.05, 0.1, 0.2]))
             stage.clock.advance(0.2)
             for job in jobs:
-                try:
+                with contextlib.suppress(Saturated):
                     (await job.result()).cancel()
-                except Saturated:
-                    pass
             await stage.waiting(0)
             assert await stage.claimable() == 3
 

@@ -1,0 +1,186 @@
+"""The ledger is away, or loses replies: nothing is admitted, what was noted is kept, nothing is booked twice."""
+
+import pytest
+
+from admission import LedgerUnavailable, Saturated
+from admission.clerk import StoreDown
+from tests.guards.colours import both_colours
+from tests.guards.stage import Stage
+
+REFUSED = ConnectionError("connection refused")
+
+
+class Wire:
+    """What lies between guards and their ledger.
+
+    Attributes:
+        cut: No request comes through.
+        deaf: So many exchanges come through whose replies are lost.
+    """
+
+    def __init__(self, stage):
+        self.cut = False
+        self.deaf = 0
+        store = stage.ledger.clerk().store
+        self._exchange, store.exchange = store.exchange, self.exchange
+
+    def exchange(self, batch):
+        if self.cut:
+            raise StoreDown(REFUSED)
+        replies = self._exchange(batch)
+        if self.deaf:
+            self.deaf -= 1
+            raise StoreDown(TimeoutError("no reply"))
+        return replies
+
+
+@both_colours
+async def test_nothing_is_admitted_while_the_ledger_is_away(colour):
+    async with Stage(colour, 2) as stage:
+        await stage.read()
+        wire = Wire(stage)
+        wire.cut = True
+        with pytest.raises(LedgerUnavailable, match="connection refused") as caught:
+            await stage.guard.acquire(timeout=0)
+        assert caught.value.cause is REFUSED
+        with pytest.raises(LedgerUnavailable, match="connection refused"):
+            await stage.outcome(stage.start(stage.guard.acquire(timeout=2)))
+        wire.cut = False
+        stage.clock.advance(1)
+        await stage.waiting(0)
+        assert await stage.claimable() == 2
+
+
+@both_colours
+async def test_a_caller_waits_through_an_outage_and_is_served_after_it(colour):
+    async with Stage(colour, 1) as stage:
+        holder = await stage.guard.acquire()
+        (job,) = await stage.in_line(stage.guard.acquire())
+        wire = Wire(stage)
+        wire.cut = True
+        holder.cancel()
+        for _ in range(20):
+            await colour.look()
+            stage.clock.advance(0.5)
+        assert not job.done
+        wire.cut = False
+        (await stage.outcome(job)).cancel()
+
+
+@both_colours
+async def test_leaving_never_raises_and_is_told_when_the_ledger_is_back(colour):
+    async with Stage(colour, 5) as stage:
+        wire = Wire(stage)
+        blocks = [stage.guard.hold(timeout=1), stage.guard.place(timeout=1), stage.guard.place(timeout=1)]
+        for block in blocks:
+            await block.__aenter__()
+        ended, cancelled = [await stage.guard.acquire(timeout=1) for _ in range(2)]
+        wire.cut = True
+        ended.placed("call-1")
+        ended.ended()
+        cancelled.cancel()
+        for block, error in zip(blocks, (None, None, ValueError("x")), strict=True):
+            await block.__aexit__(type(error), error, None)
+        with pytest.raises(LedgerUnavailable):
+            await stage.outcome(stage.start(stage.guard.status()), step=0.05)
+        wire.cut = False
+        stage.clock.advance(1)
+        assert (await stage.status(lambda status: status.in_use == 3)).pending == 3
+
+
+@both_colours
+async def test_who_asks_or_commands_is_told_that_the_ledger_is_away(colour):
+    async with Stage(colour, 1) as stage:
+        await stage.read()
+        wire = Wire(stage)
+        wire.cut = True
+        for ask in (stage.guard.status, stage.guard.refresh, lambda: stage.guard.pause("x"), stage.guard.resume):
+            with pytest.raises(LedgerUnavailable, match="connection refused"):
+                await stage.outcome(stage.start(ask()), step=0.05)
+        wire.cut = False
+        stage.clock.advance(1)
+        assert not (await stage.guard.status()).paused
+
+
+@both_colours
+async def test_news_of_calls_is_kept_until_the_ledger_is_back(colour):
+    async with Stage(colour, 5) as stage:
+        await stage.read()
+        reservation = await stage.guard.acquire()
+        reservation.placed("call-1")
+        await stage.status()
+        wire = Wire(stage)
+        wire.cut = True
+        for tell in (stage.guard.call_ended("call-1"), stage.guard.call_started("call-2")):
+            assert await stage.outcome(stage.start(tell)) is None
+        wire.cut = False
+        stage.clock.advance(1)
+        await stage.status(lambda status: (status.in_use, status.pending) == (1, 1))
+        reservation.release()
+
+
+@both_colours
+@pytest.mark.parametrize("lost", [1, 2, 3])
+async def test_a_lost_reply_books_nothing_twice(colour, lost):
+    async with Stage(colour, 2) as stage:
+        await stage.read()
+        wire = Wire(stage)
+        wire.deaf = lost
+        reservation = await stage.outcome(stage.start(stage.guard.acquire()), step=0.05)
+        assert (await stage.status()).in_use == 1
+        wire.deaf = lost
+        reservation.placed("call-1")
+        reservation.ended()
+        await stage.until(lambda: stage.clock.advance(0.05) or not wire.deaf)
+        stage.clock.advance(1)
+        await stage.status(lambda status: status.in_use == 0)
+        assert await stage.claimable() == 2
+
+
+@both_colours
+async def test_a_lost_reply_to_a_claim_of_an_offer_is_found_again(colour):
+    async with Stage(colour, 1) as stage:
+        holder = await stage.guard.acquire()
+        (job,) = await stage.in_line(stage.guard.acquire())
+        wire = Wire(stage)
+        wire.deaf = 2
+        holder.cancel()
+        reservation = await stage.outcome(job, step=0.05)
+        with pytest.raises(Saturated):
+            await stage.guard.acquire(timeout=0)
+        reservation.cancel()
+        assert await stage.claimable() == 1
+
+
+@both_colours
+async def test_closing_waits_a_moment_for_the_ledger_and_logs_what_is_left(colour, caplog):
+    async with Stage(colour, 2) as stage, stage.another(colour) as other:
+        reservation = await stage.guard.acquire()
+        wire = Wire(stage)
+        wire.cut = True
+        reservation.ended()
+        await stage.outcome(stage.start(stage.guard.close()))
+        assert "closed with 1 notes that the ledger of acme did not take" in caplog.text
+
+        async def delivered():
+            stage.clock.advance(0.25)
+            return (await other.status()).in_use == 0
+
+        wire.cut = False
+        await stage.until(delivered)
+
+
+@both_colours
+async def test_an_outage_is_logged_once(colour, caplog):
+    async with Stage(colour, 2) as stage:
+        reservation = await stage.guard.acquire()
+        wire = Wire(stage)
+        wire.cut = True
+        reservation.ended()
+        for _ in range(40):
+            await colour.look()
+            stage.clock.advance(0.25)
+        assert sum(record.event == "ledger_down" for record in caplog.records) == 1
+        wire.cut = False
+        stage.clock.advance(1)
+        await stage.status(lambda status: status.in_use == 0)
