@@ -131,7 +131,7 @@ class Desk:
         """Let a process say something; it believes in the book's epoch unless told otherwise."""
         policy = self.policies.get(by, self.policy)
         who = Who(by, self.book.epoch if epoch is None else epoch, policy.text())
-        wire = self.book.execute(self.now, who, request)
+        (wire,) = self.book.execute(self.now, who, request)
         return Reply(Head(*wire[:HEAD]), wire[HEAD:])  # type: ignore[arg-type]
 
     # What is in the book

@@ -95,24 +95,31 @@ class Book:
 
     # Every verb
 
-    def execute(self, now: int, who: Who, request: Request) -> Wire:
-        """Run one request at ledger time `now` and return its reply, head first."""
+    def execute(self, now: int, who: Who, *requests: Request) -> list[Wire]:
+        """Run requests of one process at ledger time `now`; return a reply for each, head first.
+
+        What a head says of the account is how it stands after the last of them.
+        """
         if not self.epoch:
             self._new_epoch(now, PolicyWire.parse(who.policy))
-        if who.epoch != self.epoch:
-            return self._reply(now, 0, Code.FOREIGN)
-        member = self._hear(now, who)
-        self._run_due(now)
-        code, tail = getattr(self, request.verb)(now, who.process, request)
-        self._serve(now)
-        return [*self._reply(now, member.since, code), *tail]
-
-    def _reply(self, now: int, since: int, code: Code) -> Wire:
+        if who.epoch == self.epoch:
+            self._hear(now, who)
+            self._run_due(now)
+        answers = [self._answer(now, who, request) for request in requests]
+        since = self.members[who.process].since if who.epoch == self.epoch else 0
         refresh = self.policy.refresh if self.policy else 0
-        due_at = self.readings.due_at(now, refresh)
-        return [code, now, self.epoch, since, len(self.line), due_at, self._next_at(now)]
+        account = (now, self.epoch, since, len(self.line), self.readings.due_at(now, refresh), self._next_at(now))
+        return [[code, *account, *tail] for code, tail in answers]
 
-    def _hear(self, now: int, who: Who) -> Member:
+    def _answer(self, now: int, who: Who, request: Request) -> tuple[Code, Wire]:
+        """Run one request, unless its process speaks of another epoch."""
+        if who.epoch != self.epoch:
+            return Code.FOREIGN, []
+        answer: tuple[Code, Wire] = getattr(self, request.verb)(now, who.process, request)
+        self._serve(now)
+        return answer
+
+    def _hear(self, now: int, who: Who) -> None:
         """Enter the process or note that it is alive; after a silence of all, give everybody time to be heard."""
         if self.policy and now - self.heard > self.policy.lease // 3:
             self.grace_until = max(self.grace_until, now + self.policy.lease)
@@ -126,7 +133,6 @@ class Book:
             self._agree()
         member.heard = now
         member.silent = False
-        return member
 
     def _agree(self) -> None:
         """Take the stricter of each account-wide setting of the processes heard."""

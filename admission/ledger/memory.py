@@ -9,11 +9,12 @@ from admission.clerk import Clerk
 from admission.clocks import Clock, SystemClock
 from admission.errors import ConfigurationError
 from admission.ledger.book import Book
+from admission.ledger.wire import runs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from admission.ledger.wire import Request, Who, Wire
+    from admission.ledger.wire import Request, Run, Who, Wire
 
 
 class MemoryLedger:
@@ -56,17 +57,17 @@ class BookStore:
 
     def exchange(self, batch: Sequence[tuple[str, Who, Request]]) -> list[Wire | Exception]:
         """Run requests in order."""
-        return [self._run(*item) for item in batch]
+        return [reply for run in runs(batch) for reply in self._run(run)]
 
-    def _run(self, account: str, who: Who, request: Request) -> Wire:
+    def _run(self, run: Run) -> list[Wire]:
         now = int(self._clock.now() * 1000)
-        book = self._books.get(account)
+        book = self._books.get(run.account)
         if book is None:
-            book = self._books[account] = Book(now, cold=False)
-        reply = book.execute(now, who, request)
+            book = self._books[run.account] = Book(now, cold=False)
+        replies = book.execute(now, run.who, *run.requests)
         self._offers += book.wakes
         book.wakes.clear()
-        return reply
+        return replies
 
     def offers(self) -> list[tuple[str, str]]:
         """Return the offers made since the last call."""

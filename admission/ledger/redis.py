@@ -28,14 +28,14 @@ from redis.retry import Retry
 from admission.clerk import Clerk, StoreDown
 from admission.clocks import SystemClock
 from admission.errors import ConfigurationError
-from admission.ledger import scripts
+from admission.ledger import scripts, wire
 from admission.process import PerProcess, process_token
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from admission.clocks import Clock
-    from admission.ledger.wire import Request, Who, Wire
+    from admission.ledger.wire import Request, Run, Who, Wire
 
 logger = logging.getLogger("admission")
 
@@ -179,6 +179,11 @@ class Pipe:
             connection.disconnect()
 
 
+def _command(run_id: str, run: Run) -> list[Any]:
+    keys = scripts.keys(run.account)
+    return ["EVALSHA", scripts.SCRIPT.sha, len(keys), *keys, *scripts.arguments(run_id, run.who, run.requests)]
+
+
 def _run_id(info: Any) -> str:
     text = info.decode("utf-8", "replace") if isinstance(info, bytes) else str(info)
     for line in text.splitlines():
@@ -207,44 +212,49 @@ class RedisStore:
     def exchange(self, batch: Sequence[tuple[str, Who, Request]]) -> list[Wire | Exception]:
         """Run requests in order, all of one server in one round trip."""
         replies: list[Any] = [None] * len(batch)
-        by_pipe: dict[str, list[int]] = {}
+        by_pipe: dict[str, list[Run]] = {}
         try:
-            for index, (account, _, _) in enumerate(batch):
-                by_pipe.setdefault(self._server_of(account), []).append(index)
-            for server, indexes in by_pipe.items():
-                self._run(self._pipes[server], batch, indexes, replies)
+            for run in wire.runs(batch, scripts.MOST_REQUESTS):
+                by_pipe.setdefault(self._server_of(run.account), []).append(run)
+            for server, runs in by_pipe.items():
+                self._run(self._pipes[server], runs, replies)
         except (RedisError, OSError) as error:
             self._look_around()
             raise StoreDown(error) from error
-        return [self._clean(reply) for reply in replies]
+        return replies
 
-    def _run(
-        self, pipe: Pipe, batch: Sequence[tuple[str, Who, Request]], indexes: list[int], replies: list[Any]
-    ) -> None:
-        """Run the requests at `indexes`; where the server has lost a script, load all and run the rest again."""
+    def _run(self, pipe: Pipe, runs: list[Run], replies: list[Any]) -> None:
+        """Have a server run what it is to run; again what it may understand the next time."""
         for _ in range(TRIES):
             was_open = pipe.connect()
-            commands = [self._command(pipe.run_id, *batch[index]) for index in indexes]
             try:
-                fresh = pipe.run(commands)
+                answers = pipe.run([_command(pipe.run_id, run) for run in runs])
             except TimeoutError:
                 raise
             except (RedisError, OSError):
                 if was_open:
                     continue  # an old connection that was cut: all requests may run twice, so try a new one
                 raise
-            for index, reply in zip(indexes, fresh, strict=True):
-                replies[index] = reply
-            indexes = [index for index in indexes if isinstance(replies[index], NoScriptError)]
-            if not indexes:
+            taken = [self._take(run, answer, replies) for run, answer in zip(runs, answers, strict=True)]
+            runs = [run for again in taken for run in again]
+            if not runs:
                 return
-            pipe.run([("SCRIPT", "LOAD", script.source) for script in scripts.SCRIPTS.values()])
+            pipe.run([("SCRIPT", "LOAD", scripts.SCRIPT.source)])
 
-    @staticmethod
-    def _command(run_id: str, account: str, who: Who, request: Request) -> list[Any]:
-        keys = scripts.keys(account)
-        sha = scripts.SCRIPTS[request.verb].sha
-        return ["EVALSHA", sha, len(keys), *keys, *scripts.arguments(run_id, who, request)]
+    def _take(self, run: Run, answer: Any, replies: list[Any]) -> list[Run]:
+        """Take what a run was answered; return the runs to try again at once."""
+        here = slice(run.first, run.first + len(run.requests))
+        if not isinstance(answer, Exception):
+            replies[here] = scripts.replies(answer)
+            return []
+        replies[here] = [answer] * len(run.requests)
+        if isinstance(answer, NoScriptError):
+            return [run]
+        if isinstance(answer, (MovedError, AskError, ClusterDownError, TryAgainError)):
+            self._look_around()
+            return []
+        # Whatever one request has stumbled over is not to keep the others from the ledger.
+        return run.apart() if len(run.requests) > 1 else []
 
     def _server_of(self, account: str) -> str:
         """Return the name of the pipe to the server that keeps an account, making the pipe if needed."""
@@ -257,13 +267,6 @@ class RedisStore:
         if name not in self._pipes:
             self._pipes[name] = Pipe(pool)
         return name
-
-    def _clean(self, reply: Any) -> Wire | Exception:
-        if isinstance(reply, (MovedError, AskError, ClusterDownError, TryAgainError)):
-            self._look_around()
-        if isinstance(reply, Exception):
-            return reply
-        return [item.decode("utf-8", "replace") if isinstance(item, bytes) else item for item in reply]
 
     def _look_around(self) -> None:
         """After a fault, ask the cluster anew who keeps what."""

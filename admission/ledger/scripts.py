@@ -1,10 +1,12 @@
-"""The Lua of the ledger, ready to be sent: one script for every verb, put together from `lua/` at import.
+"""The Lua of the ledger, ready to be sent: one script, which runs any number of requests of a process at one account.
 
-In the Lua files,
+It is put together from `lua/` at import. Most of what a request costs the server is the setting up of a script, so the
+requests of one round trip share it. In the Lua files,
 
+- the line `--@verbs` stands for every `lua/<verb>.lua`, one of which is run for each request;
 - a line `--@include name` stands for `lua/include/name.lua`, where it is first named: definitions;
-- a line `--@inline name` stands for it wherever it is named: steps that need no function, for a request makes anew
-  every function that its script defines;
+- a line `--@inline name` stands for it wherever it is named: steps that need no function, for every run makes anew
+  the functions that the script defines;
 - a word of `WORDS`, such as `GRANTED` or `OFFER_MS`, stands for what `wire.py` says;
 - `keys.line` stands for a key's place among `KEYS`;
 - a record is an array: `booked.settle` stands for its place in it, `NEW_RESERVATION` for a new one,
@@ -20,20 +22,25 @@ import re
 from dataclasses import dataclass
 from hashlib import sha1
 from importlib.resources import files
-from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from admission.ledger import book, line, readings, wire
+from admission.ledger.wire import HEAD
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from admission.ledger.wire import Request, Who, Wire
 
 VERBS = (
-    "ask", "beat", "call_ended", "claim", "duty", "ended", "jumped", "leave", "pause", "placed", "reading", "refuse",
-    "started", "status", "withdraw",
+    "ended", "ask", "claim", "placed", "leave", "withdraw", "beat", "refuse", "duty", "reading", "call_ended",
+    "started", "status", "pause", "jumped",
 )  # fmt: skip
+"""What a request can be, the frequent first: that is the order in which the script looks."""
+MOST_REQUESTS = 100
+"""Requests that one run takes at most, since a server serves nobody else meanwhile."""
+MOST_WANTED = 1_000
+"""Records that one run names beforehand at most: Lua passes some thousands of arguments."""
 KEYS = ("account", "pending", "due", "processes", "line", "heads", "turns")
 """The keys of an account, in the order in which every script takes them."""
 
@@ -110,7 +117,7 @@ WORDS: Mapping[str, str] = {
 }
 """What stands for a number, or a text, in the Lua files."""
 
-_DIRECTIVE = re.compile(r"--@(include|inline) (\w+)\n")
+_DIRECTIVE = re.compile(r"--@(?:(include|inline) (\w+)|verbs)\n")
 _WORD = re.compile(r"\b[A-Z][A-Z_]+\b")
 _RECORD = re.compile(r"\b(NEW|PACK|UNPACK)_([A-Z]+)\b(?:\(([\w\[\]]+)\))?")
 _VARIABLES: Mapping[str, tuple[str, ...]] = {
@@ -127,24 +134,21 @@ _FIELD = re.compile(rf"\b({'|'.join(_VARIABLES)})\.(\w+)")
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """One verb as Redis runs it.
+    """What Redis runs.
 
     Attributes:
-        verb: The verb.
         source: Its Lua.
         sha: SHA1 of the source, by which `EVALSHA` calls it.
     """
 
-    verb: str
     source: str
     sha: str
 
 
-def assemble(verb: str, **fragments: str) -> Script:
-    """Return the script of a verb.
+def assemble(**fragments: str) -> Script:
+    """Return the script.
 
     Args:
-        verb: The verb.
         fragments: Lua to take in the place of an include of that name, as tests do with the clock.
 
     Raises:
@@ -161,13 +165,19 @@ def assemble(verb: str, **fragments: str) -> Script:
         if found is None:
             return row
         how, name = found.groups()
+        if how is None:
+            return verbs()
         if how == "include" and name in included:
             return ""
         included.add(name)
         return expand(fragments.get(name) or (lua / "include" / f"{name}.lua").read_text("utf-8"))
 
-    source = _resolve(expand((lua / f"{verb}.lua").read_text("utf-8")))
-    return Script(verb, source, sha1(source.encode(), usedforsecurity=False).hexdigest())
+    def verbs() -> str:
+        branches = (f"if verb == '{verb}' then\n{expand((lua / f'{verb}.lua').read_text('utf-8'))}" for verb in VERBS)
+        return "else".join(branches) + "end\n"
+
+    source = _resolve(expand((lua / "requests.lua").read_text("utf-8")))
+    return Script(source, sha1(source.encode(), usedforsecurity=False).hexdigest())
 
 
 def _resolve(source: str) -> str:
@@ -198,8 +208,8 @@ def _record(what: str, name: str, argument: str) -> str:
     return f"struct.pack('{letters}', {', '.join(values)})"
 
 
-SCRIPTS: Mapping[str, Script] = MappingProxyType({verb: assemble(verb) for verb in VERBS})
-"""Every script, by verb."""
+SCRIPT = assemble()
+"""The script, with the server's own clock."""
 
 
 def keys(account: str) -> tuple[str, ...]:
@@ -207,9 +217,29 @@ def keys(account: str) -> tuple[str, ...]:
     return tuple(f"admission:{{{account}}}:{name}" for name in KEYS)
 
 
-def arguments(run_id: str, who: Who, request: Request) -> Wire:
-    """Return what a script is called with: the server's `run_id` (or empty), who speaks, and the request."""
-    return [run_id, who.process, who.epoch, who.policy, *request.fields()]
+def arguments(run_id: str, who: Who, requests: Iterable[Request]) -> Wire:
+    """Return what the script is called with: the server's `run_id` (or empty), who speaks, and what it says."""
+    wanted: Wire = []
+    said: Wire = []
+    for request in requests:
+        wanted += request.records()
+        fields = request.fields()
+        said += (request.verb, len(fields), *fields)
+    del wanted[MOST_WANTED:]
+    return [run_id, who.process, who.epoch, who.policy, len(wanted), *wanted, *said]
+
+
+def replies(reply: Sequence[Any]) -> list[Wire]:
+    """Return what the script has returned as a reply for each request, head first; see `Head`."""
+    head, answers = reply[: HEAD - 1], reply[HEAD - 1 :]
+    return [
+        [answer, *head] if isinstance(answer, int) else [answer[0], *head, *map(_text, answer[1:])]
+        for answer in answers
+    ]
+
+
+def _text(item: int | str | bytes) -> int | str:
+    return item.decode("utf-8", "replace") if isinstance(item, bytes) else item
 
 
 def wake_channel(process: str) -> str:

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 Wire = list[int | str]
 """A reply as it travels."""
@@ -149,6 +152,10 @@ class PolicyWire(NamedTuple):
         return cls(*map(int, text.removesuffix(ONLOOKER).split(",")))
 
 
+RECORD_OF = {"r": "rid", "s": "seat", "c": "call_id"}
+"""How a ledger's record is named: a letter, and the id in the request."""
+
+
 class Who(NamedTuple):
     """What every request says first: the process, the epoch that it believes in, its policy as text."""
 
@@ -197,6 +204,14 @@ class Request:
 
     __slots__ = ()
     verb: ClassVar[str]
+
+    def records(self) -> list[str]:
+        """Return the names of the ledger's records that the request is about, as far as it names them."""
+        about = []
+        for letter, field in RECORD_OF.items():
+            if name := getattr(self, field, ""):
+                about.append(letter + name)
+        return about
 
     def fields(self) -> Wire:
         """Return the arguments in wire order."""
@@ -301,6 +316,10 @@ class Beat(Request):
     pause_reason: str
     entries: tuple[Entry, ...]
 
+    def records(self) -> list[str]:
+        """Return the names of the reservations listed."""
+        return [f"r{entry.rid}" for entry in self.entries]
+
     def fields(self) -> Wire:
         """Return the arguments in wire order, the entries flattened."""
         flat: Wire = [self.pause_at, self.pause_on, self.pause_reason]
@@ -373,3 +392,37 @@ class Jumped(Request):
     """The ledger's clock ran ahead of this process's own: begin a new epoch."""
 
     verb = "jumped"
+
+
+class Run(NamedTuple):
+    """What one process says to one account in a row, run by the ledger in one go.
+
+    Attributes:
+        first: The place of the first request in its batch.
+        account: The account.
+        who: Who speaks.
+        requests: What it says.
+    """
+
+    first: int
+    account: str
+    who: Who
+    requests: list[Request]
+
+    def apart(self) -> list[Run]:
+        """Return a run for each request."""
+        return [
+            Run(self.first + place, self.account, self.who, [request]) for place, request in enumerate(self.requests)
+        ]
+
+
+def runs(batch: Iterable[tuple[str, Who, Request]], most: int | None = None) -> list[Run]:
+    """Return a batch of requests as runs, each of `most` requests at the most."""
+    found: list[Run] = []
+    for index, (account, who, request) in enumerate(batch):
+        last = found[-1] if found else None
+        if last is None or last.account != account or last.who != who or len(last.requests) == most:
+            last = Run(index, account, who, [])
+            found.append(last)
+        last.requests.append(request)
+    return found

@@ -24,7 +24,7 @@ def cut(request, open_store):
     _, between, _ = open_store
 
     def arm(verb):
-        between.cut(scripts.SCRIPTS[verb].sha.encode(), before=request.param == "before")
+        between.cut(f"\r\n{verb}\r\n".encode(), before=request.param == "before")
         return lambda: wait_until(lambda: between.cuts == 1)
 
     yield arm

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 START = 1_763_000_000_000
 CLOCK = "local server_now_ms = tonumber(redis.call('GET', 'now'))\n"
-SCRIPTS = {verb: scripts.assemble(verb, clock=CLOCK) for verb in scripts.VERBS}
-"""Every script with a clock that is set by hand, in the key `now`."""
+SCRIPT = scripts.assemble(clock=CLOCK)
+"""The script with a clock that is set by hand, in the key `now`."""
 
 
 class Shelf:
@@ -34,7 +34,7 @@ class Shelf:
         self.account = account
         self.run_id = run_id
         self.keys = dict(zip(scripts.KEYS, scripts.keys(account), strict=True))
-        self._scripts = SCRIPTS if by_hand else scripts.SCRIPTS
+        self._script = SCRIPT if by_hand else scripts.SCRIPT
 
     @property
     def epoch(self) -> int:
@@ -42,13 +42,11 @@ class Shelf:
         text = self.client.hget(self.keys["account"], "state")
         return state.unpack("state", text)["epoch"] if text else 0
 
-    def execute(self, now: int, who: Who, request: Request) -> Wire:
-        """Run a request when the server's clock shows `now`."""
-        script = self._scripts[request.verb]
+    def execute(self, now: int, who: Who, *requests: Request) -> list[Wire]:
+        """Run requests when the server's clock shows `now`."""
         self.client.set("now", now)
-        sent = scripts.arguments(self.run_id, who, request)
-        reply = self.client.eval(script.source, len(self.keys), *self.keys.values(), *sent)
-        return [entry.decode() if isinstance(entry, bytes) else entry for entry in reply]
+        sent = scripts.arguments(self.run_id, who, requests)
+        return scripts.replies(self.client.eval(self._script.source, len(self.keys), *self.keys.values(), *sent))
 
     def dump(self, ran_at: int) -> dict[str, Any]:
         """Return everything that the book knows, and check that its keys agree with one another."""

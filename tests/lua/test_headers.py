@@ -1,4 +1,4 @@
-"""Every verb's header says what its code takes, returns and writes."""
+"""The headers of the script and of every verb say what the code takes, returns and writes."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ RETURNS = {
     "beat": ("pause_at", "pause_on", "pause_reason", "policy", "lapsed", "seat..."),
     "duty": ("token",),
     "pause": ("pause_at",),
+    "requests": ("now", "epoch", "since", "waiting", "due_at", "next_at", "answer..."),
     "status": (
         "limit", "count", "in_use", "room", "pending", "held", "untracked", "usage_age", "booked", "pause_on",
         "pause_reason",
     ),
 }  # fmt: skip
-"""What each verb adds to the head."""
+"""What each verb answers besides its code, and the script before the answers."""
 BARE = frozenset(
     ("epoch", "by_value", "join", "late", "leaving", "force", "pause_on", "on", "limit", "count", "kind", "outcome")
 )
@@ -41,7 +42,7 @@ def parts(verb):
     header: dict[str, str] = {}
     label = ""
     for line in lines[1:split]:
-        if found := re.match(r"-- (KEYS\[\d\]|ARGV\[\d+(?:\.\.\.)?\]|returns|writes|atomicity) +(.*)", line):
+        if found := re.match(r"-- (KEYS\[\d\]|ARGV\[[\d.]+\]|returns|writes|atomicity) +(.*)", line):
             label = found[1]
             header[label] = found[2]
         elif label:
@@ -70,7 +71,7 @@ def directives():
 
 def test_every_request_has_a_script_and_every_file_a_use():
     assert set(scripts.VERBS) == set(REQUESTS)
-    assert {path.stem for path in LUA.glob("*.lua")} == set(REQUESTS)
+    assert {path.stem for path in LUA.glob("*.lua")} == {*REQUESTS, "requests"}
     assert {path.stem for path in (LUA / "include").glob("*.lua")} == set(directives())
 
 
@@ -82,8 +83,8 @@ def test_the_first_line_says_what_it_is_for(verb):
     assert re.match(rf"-- {verb}: \w", parts(verb)[0])
 
 
-def test_keys_are_told_as_they_are_sent_and_stored(verb):
-    _, header, code = parts(verb)
+def test_keys_are_told_as_they_are_sent_and_stored():
+    _, header, code = parts("requests")
     told = {label: told for label, told in header.items() if label.startswith("KEYS")}
     assert [tuple(text.split()[:2]) for text in told.values()] == [
         (name, KINDS.get(name, "zset") + ":") for name in scripts.KEYS
@@ -92,19 +93,28 @@ def test_keys_are_told_as_they_are_sent_and_stored(verb):
     assert code[1] == "local keys = KEYS"
 
 
+def test_what_is_said_with_every_run_is_told_as_it_is_sent_and_taken():
+    _, header, code = parts("requests")
+    told = [text.split()[0] for label, text in header.items() if label.startswith("ARGV")]
+    assert told == ["run_id", *Who._fields, "wanted", "records", "requests"]
+    assert f"local {', '.join(told[:5])} = unpack(ARGV, 1, 5)" in code
+
+
 def test_arguments_are_told_as_they_are_sent_and_taken(verb):
     _, header, code = parts(verb)
     told = {int(re.search(r"\d+", label)[0]): text.split()[0] for label, text in header.items() if "ARGV" in label}
     assert list(told) == list(range(1, len(told) + 1))
-    names = [field.name for field in fields(REQUESTS[verb])]
-    assert [bare(name) for name in told.values()] == ["run_id", *Who._fields, *names]
-    top = "\n".join(code[: code.index("--@include open")])
+    assert [bare(name) for name in told.values()] == [field.name for field in fields(REQUESTS[verb])]
+    text = "\n".join(code)
     if verb == "beat":
-        assert told.popitem() == (8, "entries")
-        assert f"for first = 8, #ARGV, {len(Entry._fields)} do" in code
-    taken = re.search(r"^local (run_id, [\w,\s]+) = unpack\(ARGV(?:, 1, 7)?\)$", top, re.MULTILINE)[1]
+        assert told.popitem() == (4, "entries")
+        assert f"for first = first + 3, last, {len(Entry._fields)} do" in code
+    if not told:
+        assert "ARGV" not in text
+        return
+    taken = re.search(r"^local ([\w,\s]+) = unpack\(ARGV, first, (?:last|first \+ 2)\)$", text, re.MULTILINE)[1]
     assert re.split(r",\s+", taken) == list(told.values())
-    numbers = re.findall(r"^([\w, ]+) = (tonumber.*)$", top, re.MULTILINE)
+    numbers = re.findall(r"^([\w, ]+) = (tonumber\(\w+\).*)$", text, re.MULTILINE)
     for names_, values in numbers:
         assert values == ", ".join(f"tonumber({name})" for name in names_.split(", "))
     assert {name for names_, _ in numbers for name in names_.split(", ")} == set(told.values()) - TEXTS
@@ -118,21 +128,30 @@ def test_a_time_is_told_with_its_unit(verb):
 
 def test_what_it_returns_is_told(verb):
     _, header, _ = parts(verb)
-    assert [bare(name) for name in header["returns"].split()] == [*Head._fields, *RETURNS.get(verb, ())]
+    assert [bare(name) for name in header["returns"].split()] == ["code", *RETURNS.get(verb, ())]
+
+
+def test_what_a_run_returns_is_told_as_it_is_read():
+    _, header, _ = parts("requests")
+    told = [bare(name) for name in header["returns"].split()]
+    assert told == list(RETURNS["requests"])
+    assert told[:-1] == list(Head._fields[1:])
 
 
 def test_the_ttl_rule_and_what_a_caller_may_assume_are_told(verb):
+    assert "TTL" in parts("requests")[1]["writes"]
     _, header, _ = parts(verb)
-    assert "TTL" in header["writes"]
+    assert header["writes"]
     assert header["atomicity"]
 
 
-def test_keys_and_arguments_are_named_at_the_top_and_not_used_below(verb):
+def test_arguments_are_named_at_the_top_and_not_used_below(verb):
     _, _, code = parts(verb)
-    top = code.index("--@include open")
+    top = next((index for index, line in enumerate(code) if line.startswith(("--@", "---", "local function"))), 0)
     assert not [line for line in code[top:] if re.search(r"\b(KEYS|ARGV)\b", line)]
     for path in (LUA / "include").glob("*.lua"):
-        assert not re.search(r"\b(KEYS|ARGV)\b", path.read_text()), path.name
+        if path.stem != "open":  # it fetches the records that are named among them
+            assert not re.search(r"\b(KEYS|ARGV)\b", path.read_text()), path.name
 
 
 def test_a_beat_takes_entries_in_wire_order():
@@ -151,7 +170,7 @@ def test_words_stand_for_the_numbers_of_the_wire():
     assert scripts.WORDS["GRANTED"] == "2"
     assert scripts.WORDS["OFFER_MS"] == str(wire.OFFER_MS)
     assert scripts.WORDS["DEMAND_MS"] == str(book.DEMAND_MS)
-    source = scripts.SCRIPTS["ask"].source
+    source = scripts.SCRIPT.source
     code = "\n".join(line.split("--")[0] for line in source.splitlines())
     unknown = set(re.findall(r"(?<!['\w])[A-Z][A-Z_]{2,}\b(?!')", code)) - {"KEYS", "ARGV"}
     assert not unknown
@@ -159,6 +178,6 @@ def test_words_stand_for_the_numbers_of_the_wire():
 
 def test_a_field_that_a_record_lacks_is_found_at_import():
     with pytest.raises(LookupError, match=r"state\.colour"):
-        scripts.assemble("status", clock="local x = state.colour\n")
+        scripts.assemble(clock="local x = state.colour\n")
     with pytest.raises(LookupError):
-        scripts.assemble("status", clock="local x = NEW_THING\n")
+        scripts.assemble(clock="local x = NEW_THING\n")

@@ -58,7 +58,7 @@ STEPS_PER_TRACE = 250
 TRACES = 8 * LENGTH
 
 CLOCK = "local server_now_ms = tonumber(redis.call('GET', 'now'))\n"
-SCRIPTS = {verb: scripts.assemble(verb, clock=CLOCK) for verb in scripts.VERBS}
+SCRIPT = scripts.assemble(clock=CLOCK)
 
 PAUSES = (0,) * 8 + (1, 1, 3, 50, 400, 999, 1_000, 1_001, 1_500, 3_000)
 """Milliseconds between two steps."""
@@ -128,8 +128,8 @@ class Pair:
 
     lost = False
 
-    def say(self, who: Who, request: Request) -> list[int | str]:
-        """Run a request in both, compare everything, and return the reply."""
+    def say(self, who: Who, *requests: Request) -> None:
+        """Run requests in both, and compare everything."""
         self.offset = self.now - self.server_now
         self.last = now = self.now
         if self.lost and self.book.epoch:
@@ -137,29 +137,26 @@ class Pair:
         self.lost = False
         self.book.heard = self.book.heard if self.book.epoch else now
         epoch = self.book.epoch
-        expected = self.book.execute(now, who, request)
-        if expected[0] != Code.FOREIGN or self.book.epoch != epoch:
+        expected = self.book.execute(now, who, *requests)
+        if expected[0][0] != Code.FOREIGN or self.book.epoch != epoch:
             self.ran_at = now
         wakes, self.book.wakes = set(self.book.wakes), []
 
         pipe = self.client.pipeline(transaction=False)
         pipe.set("now", self.server_now)
-        script = SCRIPTS[request.verb]
         pipe.execute_command(
-            "EVALSHA", script.sha, len(self.keys), *self.keys, *scripts.arguments(self.run_id, who, request)
+            "EVALSHA", SCRIPT.sha, len(self.keys), *self.keys, *scripts.arguments(self.run_id, who, requests)
         )
         for command in state.commands(self.account):
             pipe.execute_command(*command)
         pipe.execute_command("PUBLISH", "admission:wake:", "over")
         _, reply, *dumped, _ = pipe.execute()
-        reply = [entry.decode() if isinstance(entry, bytes) else entry for entry in reply]
-        self.same("reply", expected, reply)
+        self.same("reply", expected, scripts.replies(reply))
         self.same("wakes", wakes, self.heard_wakes())
         mine, theirs = state.of_book(self.book), state.of_keys(dumped, self.ran_at)
         if mine != theirs:
             for part in mine:
                 self.same(part, mine[part], theirs[part])
-        return expected
 
     def heard_wakes(self) -> set[tuple[str, str]]:
         wakes = set()
@@ -201,7 +198,7 @@ class Trace:
         self.stamp = 1_700_000_000_000_000
         self.rids: deque[str] = deque(maxlen=30)
         self.seats: deque[str] = deque(maxlen=30)
-        self.sent: deque[tuple[Who, Request]] = deque(maxlen=20)
+        self.sent: deque[tuple[Who, list[Request]]] = deque(maxlen=20)
         self.epochs: deque[int] = deque([0], maxlen=3)
         self.token = 0
         self.log: deque[str] = deque(maxlen=12)
@@ -351,10 +348,11 @@ class Trace:
         self.pass_time()
         self.befall()
         if self.sent and self.rarely(0.06):
-            who, request = self.one(self.sent)
+            who, requests = self.one(self.sent)
         else:
-            request = self.request()
+            requests = [self.request() for _ in range(self.one((1, 1, 2, 5)))]
             process = self.one(self.processes)
+            request = requests[0]
             if isinstance(request, Claim) and not self.rarely(0.1) and request.seat in self.pair.book.line.seats:
                 process = self.pair.book.line.seats[request.seat].process
             if isinstance(request, Reading) and self.rarely(0.7):
@@ -363,9 +361,9 @@ class Trace:
                 self.policies[process] = self.one(POLICIES)
             epoch = self.pair.book.epoch if not self.rarely(0.01) else self.one(self.epochs)
             who = Who(process, epoch, self.policies[process])
-            self.sent.append((who, request))
-        self.log.append(f"{self.now} {who.process} epoch {who.epoch}: {request}")
-        self.pair.say(who, request)
+            self.sent.append((who, requests))
+        self.log.append(f"{self.now} {who.process} epoch {who.epoch}: {requests}")
+        self.pair.say(who, *requests)
         if self.pair.book.epoch != self.epochs[-1]:
             self.epochs.append(self.pair.book.epoch)
 
@@ -400,8 +398,7 @@ class Trace:
 @pytest.fixture(scope="module", params=BINARIES)
 def client(request: pytest.FixtureRequest) -> Iterator[redis.Redis]:
     with redis_server(request.param) as server, server.client() as client:
-        for script in SCRIPTS.values():
-            assert client.script_load(script.source) == script.sha
+        assert client.script_load(SCRIPT.source) == SCRIPT.sha
         yield client
 
 

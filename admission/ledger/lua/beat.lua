@@ -1,47 +1,29 @@
 -- beat: hear a process; tell it its offers, the pause, and the policy that the fleet agreed on.
 --
--- KEYS[1]  account        hash: what the account has one of, and a record for each name in the book
--- KEYS[2]  pending        zset: reservations by settle time
--- KEYS[3]  due            zset: what time makes due, by that time
--- KEYS[4]  processes      zset: by name each process, its reservations and its seats
--- KEYS[5]  line           zset: seats by score
--- KEYS[6]  heads          zset: the first seat of each process that may be offered a slot, by score
--- KEYS[7]  turns          zset: open offers, and passed-over processes, by their end
--- ARGV[1]  run_id         text, the server's, or empty
--- ARGV[2]  process        text
--- ARGV[3]  epoch          number
--- ARGV[4]  policy         text, see PolicyWire
--- ARGV[5]  pause_at_ms    ms, stamp of the process's newest word on pausing
--- ARGV[6]  pause_on       0 or 1
--- ARGV[7]  pause_reason   text
--- ARGV[8...] entries      11 for each reservation listed: the fields of Entry, times in ms
--- returns    code now_ms epoch since_ms waiting due_at_ms next_at_ms pause_at_ms pause_on pause_reason policy lapsed
---            seat...
--- writes     extends open place blocks, books again what was forgotten; takes a newer word on pausing over; the one TTL
---            of all keys (twice max_call_duration, at least 1 h) is renewed when a quarter has gone; none while paused
--- atomicity  all or nothing; sent again it changes nothing
+-- ARGV[1]     pause_at_ms    ms, stamp of the process's newest word on pausing
+-- ARGV[2]     pause_on       0 or 1
+-- ARGV[3]     pause_reason   text
+-- ARGV[4...]  entries        11 for each reservation listed: the fields of Entry, times in ms
+-- returns     code pause_at_ms pause_on pause_reason policy lapsed seat...
+-- writes      extends open place blocks, books again what was forgotten; takes a newer word on pausing over
+-- atomicity   all or nothing; sent again it changes nothing
 
-local keys = KEYS
-local run_id, process, epoch, policy, pause_at_ms, pause_on, pause_reason = unpack(ARGV, 1, 7)
-epoch, pause_at_ms, pause_on = tonumber(epoch), tonumber(pause_at_ms), tonumber(pause_on)
-local entries, wanted = {}, {}
-for first = 8, #ARGV, 11 do
+local pause_at_ms, pause_on, pause_reason = unpack(ARGV, first, first + 2)
+pause_at_ms, pause_on = tonumber(pause_at_ms), tonumber(pause_on)
+local entries = {}
+for first = first + 3, last, 11 do
   local entry = {rid = ARGV[first], lane = ARGV[first + 1], kind = tonumber(ARGV[first + 2])}
   entry.claimed_ms, entry.timeout_ms = tonumber(ARGV[first + 3]), tonumber(ARGV[first + 4])
   entry.lag_ms, entry.placed = tonumber(ARGV[first + 5]), tonumber(ARGV[first + 6])
   entry.open, entry.settle_ms = tonumber(ARGV[first + 7]), tonumber(ARGV[first + 8])
   entry.left_ms, entry.call_id = tonumber(ARGV[first + 9]), ARGV[first + 10]
   entries[#entries + 1] = entry
-  if #wanted < 1000 then
-    wanted[#wanted + 1] = 'r' .. entry.rid
-  end
 end
 
 --@include booking
 --@include binding
 --@include review
 --@include pausing
---@include open
 
 --- An open place block is extended, what was forgotten is booked again.
 local function list(entry)
@@ -82,17 +64,14 @@ end
 for _, entry in ipairs(entries) do
   list(entry)
 end
-local tail = {state.pause_at, state.pause_on, state.pause_reason, agreed(), clock.lapsed}
+tail = {OK, state.pause_at, state.pause_on, state.pause_reason, agreed(), clock.lapsed}
 if number_of('waiting') > 0 then
   local line = the_line()
   line.serve()
   for _, seat in ipairs(line.offered_to(process)) do
     tail[#tail + 1] = seat
   end
-  if #tail > 5 or line.has_parked(process) then
+  if #tail > 6 or line.has_parked(process) then
     me.asked = now
   end
 end
-local code, tail = OK, tail
-
---@inline reply

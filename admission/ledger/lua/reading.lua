@@ -1,36 +1,21 @@
 -- reading: write what became of a reading.
 --
--- KEYS[1]  account        hash: what the account has one of, and a record for each name in the book
--- KEYS[2]  pending        zset: reservations by settle time
--- KEYS[3]  due            zset: what time makes due, by that time
--- KEYS[4]  processes      zset: by name each process, its reservations and its seats
--- KEYS[5]  line           zset: seats by score
--- KEYS[6]  heads          zset: the first seat of each process that may be offered a slot, by score
--- KEYS[7]  turns          zset: open offers, and passed-over processes, by their end
--- ARGV[1]  run_id         text, the server's, or empty
--- ARGV[2]  process        text
--- ARGV[3]  epoch          number
--- ARGV[4]  policy         text, see PolicyWire
--- ARGV[5]  t0_ms          ms, the token
--- ARGV[6]  outcome        Outcome
--- ARGV[7]  limit          slots
--- ARGV[8]  count          calls
--- ARGV[9]  stamp_us       us of the provider's clock, or -1
--- ARGV[10] retry_after_ms ms
--- ARGV[11] error          text
--- returns    code now_ms epoch since_ms waiting due_at_ms next_at_ms
--- writes     the newest reading, and the reservations that it covers; the one TTL of all keys (twice max_call_duration,
---            at least 1 h) is renewed when a quarter has gone; none while paused
--- atomicity  all or nothing; sent again it is dropped as overlapping
+-- ARGV[1]     t0_ms          ms, the token
+-- ARGV[2]     outcome        Outcome
+-- ARGV[3]     limit          slots
+-- ARGV[4]     count          calls
+-- ARGV[5]     stamp_us       us of the provider's clock, or -1
+-- ARGV[6]     retry_after_ms ms
+-- ARGV[7]     error          text
+-- returns     code
+-- writes      the newest reading, and the reservations that it covers
+-- atomicity   all or nothing; sent again it is dropped as overlapping
 
-local keys = KEYS
-local run_id, process, epoch, policy, t0_ms, outcome, limit, count, stamp_us, retry_after_ms, error = unpack(ARGV)
-epoch, t0_ms, outcome, limit = tonumber(epoch), tonumber(t0_ms), tonumber(outcome), tonumber(limit)
+local t0_ms, outcome, limit, count, stamp_us, retry_after_ms, error = unpack(ARGV, first, last)
+t0_ms, outcome, limit = tonumber(t0_ms), tonumber(outcome), tonumber(limit)
 count, stamp_us, retry_after_ms = tonumber(count), tonumber(stamp_us), tonumber(retry_after_ms)
-local wanted = {}
 
 --@include review
---@include open
 
 local function fail()
   local backoff = math.min(math.max(BACKOFF_MAX_MS, state.refresh), state.refresh * 2 ^ math.min(state.fails, 16))
@@ -109,6 +94,4 @@ local function reading()
   return count < number_of('held') and DISBELIEVED or OK
 end
 
-local code, tail = reading(), {}
-
---@inline reply
+code = reading()

@@ -1,36 +1,19 @@
 -- refuse: the provider refused the call: cancel the booking, cool the fleet down, and take a seat at the head.
 --
--- KEYS[1]  account        hash: what the account has one of, and a record for each name in the book
--- KEYS[2]  pending        zset: reservations by settle time
--- KEYS[3]  due            zset: what time makes due, by that time
--- KEYS[4]  processes      zset: by name each process, its reservations and its seats
--- KEYS[5]  line           zset: seats by score
--- KEYS[6]  heads          zset: the first seat of each process that may be offered a slot, by score
--- KEYS[7]  turns          zset: open offers, and passed-over processes, by their end
--- ARGV[1]  run_id         text, the server's, or empty
--- ARGV[2]  process        text
--- ARGV[3]  epoch          number
--- ARGV[4]  policy         text, see PolicyWire
--- ARGV[5]  rid            text
--- ARGV[6]  age_ms         ms since the refusal
--- ARGV[7]  retry_after_ms ms, as the provider told it
--- ARGV[8]  seat           text, empty: do not wait
--- ARGV[9]  lane           text
--- returns    code now_ms epoch since_ms waiting due_at_ms next_at_ms age_ms position limit in_use retry_after_ms
---            usage_age_ms pause_reason error
--- writes     drops the reservation, withdraws all offers, opens or lengthens the cool-down, enters the seat; the one
---            TTL of all keys (twice max_call_duration, at least 1 h) is renewed when a quarter has gone; none while
---            paused
--- atomicity  all or nothing, so the caller never loses its place; sent again it finds its seat and cools no further
+-- ARGV[1]     rid            text
+-- ARGV[2]     age_ms         ms since the refusal
+-- ARGV[3]     retry_after_ms ms, as the provider told it
+-- ARGV[4]     seat           text, empty: do not wait
+-- ARGV[5]     lane           text
+-- returns     code age_ms position limit in_use retry_after_ms usage_age_ms pause_reason error
+-- writes      drops the reservation, withdraws all offers, opens or lengthens the cool-down, enters the seat
+-- atomicity   all or nothing, so the caller never loses its place; sent again it finds its seat and cools no further
 
-local keys = KEYS
-local run_id, process, epoch, policy, rid, age_ms, retry_after_ms, seat, lane = unpack(ARGV)
-epoch, age_ms, retry_after_ms = tonumber(epoch), tonumber(age_ms), tonumber(retry_after_ms)
-local wanted = {'r' .. rid, 's' .. seat}
+local rid, age_ms, retry_after_ms, seat, lane = unpack(ARGV, first, last)
+age_ms, retry_after_ms = tonumber(age_ms), tonumber(retry_after_ms)
 
 --@include end_call
 --@include room
---@include open
 
 --- Open the cool-down, or double it when the refused call was claimed after its end.
 local function cool(at, claimed)
@@ -52,7 +35,6 @@ if booked then
   end_call(rid, '')
   the_line().withdraw_offers()
 end
-local code, tail
 local granted, ahead = 0, 0
 if seat == '' then
   code = OK
@@ -71,4 +53,3 @@ else
 end
 
 --@inline verdict
---@inline reply

@@ -13,5 +13,5 @@ do
   end
   local retry_after = math.max(state.refresh, math.min(wait, RETRY_MAX_MS))
   local reason = state.pause_on == 1 and state.pause_reason or ''
-  tail = {granted, ahead, state.limit, in_use(), retry_after, usage_age, reason, state.error}
+  tail = {code, granted, ahead, state.limit, in_use(), retry_after, usage_age, reason, state.error}
 end

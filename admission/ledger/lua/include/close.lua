@@ -1,0 +1,59 @@
+-- The end of a run: send the changes, renew the TTL, tell the wakes, and reply.
+
+--@inline due_at
+local waiting = number_of('waiting')
+local since, next_at = epoch == state.epoch and me.since or 0, waiting > 0 and the_line().next_at() or 0
+
+-- All keys have one TTL, renewed when a quarter of it has gone; none while paused.
+local ttl_ms = math.max(2 * state.duration, SHORTEST_TTL_MS)
+local paused = state.pause_on == 1
+local renewed = not paused and clock.expires - now < 0.75 * ttl_ms
+local persisted = paused and clock.expires ~= 0
+if renewed or persisted then
+  clock.expires = renewed and now + ttl_ms or 0
+end
+
+local set, gone = {'clock', PACK_CLOCK(clock)}, {}
+if state_changed then
+  set[3], set[4] = 'state', PACK_STATE(state)
+end
+for field, text in pairs(changes) do
+  if text then
+    set[#set + 1] = field
+    set[#set + 1] = text
+  else
+    gone[#gone + 1] = field
+  end
+end
+-- Last, for it may stand among the changes as it was halfway.
+if me and members[process] == me then
+  set[#set + 1] = 'p' .. process
+  set[#set + 1] = PACK_MEMBER(me)
+end
+-- Lua passes some thousands of arguments at most.
+for first = 1, #set, 1000 do
+  redis.call('HSET', keys.account, unpack(set, first, math.min(first + 999, #set)))
+end
+for first = 1, #gone, 1000 do
+  redis.call('HDEL', keys.account, unpack(gone, first, math.min(first + 999, #gone)))
+end
+
+if renewed then
+  for _, key in ipairs(keys) do
+    redis.call('PEXPIRE', key, ttl_ms)
+  end
+elseif persisted then
+  for _, key in ipairs(keys) do
+    redis.call('PERSIST', key)
+  end
+end
+
+if next(wakes) then
+  local account = string.match(keys.account, '{(.*)}')
+  for owner, seats in pairs(wakes) do
+    -- Guards of one operating-system process share the part of their names before the dot, and its channel.
+    local channel = 'admission:wake:' .. string.match(owner, '^[^.]*')
+    redis.call('PUBLISH', channel, account .. '\n' .. table.concat(seats, '\n'))
+  end
+end
+return {now, state.epoch, since, waiting, due_at, next_at, unpack(answers)}

@@ -1,0 +1,67 @@
+-- requests: run what one process says, in order, each as `<verb>.lua` tells. A verb takes its arguments from `first` to
+-- `last` and leaves its `code`, or a `tail` that begins with it.
+--
+-- KEYS[1]     account        hash: what the account has one of, and a record for each name in the book
+-- KEYS[2]     pending        zset: reservations by settle time
+-- KEYS[3]     due            zset: what time makes due, by that time
+-- KEYS[4]     processes      zset: by name each process, its reservations and its seats
+-- KEYS[5]     line           zset: seats by score
+-- KEYS[6]     heads          zset: the first seat of each process that may be offered a slot, by score
+-- KEYS[7]     turns          zset: open offers, and passed-over processes, by their end
+-- ARGV[1]     run_id         text, the server's, or empty
+-- ARGV[2]     process        text
+-- ARGV[3]     epoch          number
+-- ARGV[4]     policy         text, see PolicyWire
+-- ARGV[5]     wanted         number of the records that follow
+-- ARGV[6...]  records        the names of records that will be needed, so that they come in one round
+-- ARGV[...]   requests       for each its verb, the number of its arguments, and these
+-- returns     now_ms epoch since_ms waiting due_at_ms next_at_ms answer...
+-- writes      the process as heard, and what time has made due; the one TTL of all keys (twice max_call_duration, at
+--             least 1 h) is renewed when a quarter has gone; none while paused
+-- atomicity   all requests see one moment, and none of anybody else comes between them; what is offered is told once
+
+local keys = KEYS
+local run_id, process, epoch, policy, wanted = unpack(ARGV, 1, 5)
+epoch, wanted = tonumber(epoch), tonumber(wanted)
+local requests_from = 6 + wanted
+
+--@include records
+--@include room
+--@include line
+--@include reservation
+--@include keep
+--@include drop
+--@include twin
+--@include review
+--@include block
+--@include binding
+--@include booking
+--@include end_call
+--@include pausing
+
+--@inline open
+if epoch == state.epoch then
+--@inline hear
+--@inline due
+  if number_of('waiting') > 0 then
+    the_line().lapse()
+    the_line().serve()
+  end
+end
+
+local answers = {}
+local at = requests_from
+while at <= #ARGV do
+  local verb, first, last = ARGV[at], at + 2, at + 1 + ARGV[at + 1]
+  local code, tail = FOREIGN, nil
+  if epoch == state.epoch then
+--@verbs
+    if number_of('waiting') > 0 then
+      the_line().serve()
+    end
+  end
+  answers[#answers + 1] = tail or code
+  at = last + 1
+end
+
+--@inline close
