@@ -8,6 +8,7 @@ import functools
 import os
 from typing import TYPE_CHECKING, Any, Never, ParamSpec, TypeVar
 
+from admission import direct
 from admission.base import UNSET, BlockBase, GuardBase, check_function, check_kind, outcome_of
 from admission.clerk import DRAIN
 from admission.core import plans
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from admission.core.exits import Exit
-    from admission.core.messages import Effect
+    from admission.core.messages import Answer, Effect
     from admission.values import Status
 
 P = ParamSpec("P")
@@ -183,9 +184,12 @@ class AsyncGuard(GuardBase):
         tasks = await self._tasks_here()
         tasks.callers += 1
         try:
-            return await arun(plan, box, self._post, self._clock)
+            return await arun(plan, box, self._post, self._clock, self._ask_directly)
         finally:
             tasks.callers -= 1
+
+    async def _ask_directly(self, want: Want) -> Answer | None:
+        return await direct.aask(*self._here.get(), want)
 
     async def _tasks_here(self) -> LoopTasks:
         """Return the running loop's tasks, made at its first use."""

@@ -12,10 +12,11 @@ import logging
 import queue
 import threading
 import weakref
+from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
 from admission.core.desk import Desk, Draft
-from admission.core.messages import Failed, Flush, Message
+from admission.core.messages import LATER, Failed, Flush, Message
 from admission.drivers import ThreadBox
 from admission.errors import AdmissionError
 
@@ -29,12 +30,16 @@ logger = logging.getLogger("admission")
 
 IDLE = 5.0
 """Real seconds without work after which the thread ends."""
-LINGER = 0.001
-"""Seconds that notes wait for a request to travel with, when nobody stands in line."""
+LINGER = 0.002
+"""Seconds that notes wait for others to travel with, when nobody stands in line."""
 RETRY_FIRST, RETRY_MOST = 0.05, 0.5
 """Seconds between two tries to reach the ledger; less than a beat, so that a new epoch hears everybody in time."""
 DRAIN = 2.0
 """Seconds that closing waits for notes to be delivered."""
+
+
+PATIENCE = 0.25
+"""Seconds within which the ledger answers a caller that asks by itself, or it leaves that to the clerk."""
 
 
 class StoreDown(Exception):
@@ -43,6 +48,34 @@ class StoreDown(Exception):
     def __init__(self, cause: Exception) -> None:
         super().__init__(str(cause))
         self.cause = cause
+
+
+class Way(Protocol):
+    """A connection to the ledger that one caller has for itself, for one request; whoever is interrupted drops it."""
+
+    def send(self, account: str, who: Who, request: Request) -> None:
+        """Send the request.
+
+        Raises:
+            StoreDown: The connection failed.
+        """
+        ...
+
+    def fileno(self) -> int:
+        """Return the file descriptor on which the reply comes."""
+        ...
+
+    def receive(self) -> Wire | None:
+        """Wait for the reply, at most `PATIENCE`, and give the way back; `None` when the store refused the request.
+
+        Raises:
+            StoreDown: The connection failed, or was too slow.
+        """
+        ...
+
+    def give_back(self) -> None:
+        """Give the way back unused."""
+        ...
 
 
 class Store(Protocol):
@@ -57,6 +90,10 @@ class Store(Protocol):
         Raises:
             StoreDown: The store cannot be reached.
         """
+        ...
+
+    def way(self, account: str) -> Way | None:
+        """Return a way for the running caller alone, from any thread; `None` when there is none at the moment."""
         ...
 
     def offers(self) -> list[tuple[str, str]]:
@@ -84,6 +121,10 @@ class Clerk:
         self.store = store
         self.clock = clock
         self._inbox: queue.SimpleQueue[tuple[Desk, Message] | tuple[str, list[str]] | None] = queue.SimpleQueue()
+        self._later: deque[tuple[Desk, Message]] = deque()
+        """What may wait a moment; it is taken before anything of the inbox."""
+        self._lingering = False
+        """Whether the thread will look into `_later` by itself, within `LINGER`."""
         self._thread: threading.Thread | None = None
         self._starting = threading.RLock()
         self._desks: weakref.WeakValueDictionary[str, Desk] = weakref.WeakValueDictionary()
@@ -97,7 +138,12 @@ class Clerk:
 
     def post(self, desk: Desk, message: Message) -> None:
         """Give a message to a desk. Safe in signal handlers and finalisers; never waits for the ledger."""
-        self._inbox.put((desk, message))
+        if self.store.lingers and isinstance(message, LATER) and not desk.line:
+            self._later.append((desk, message))
+            if not self._lingering:
+                self._inbox.put(None)
+        else:
+            self._inbox.put((desk, message))
         if self._thread is None:
             self._start()
 
@@ -155,7 +201,7 @@ class Clerk:
                 self.store.disconnect()
                 # Posters start a new thread only when they see none: give up first, then look once more.
                 self._thread = None
-                if self._inbox.empty():
+                if self._inbox.empty() and not self._later:
                     return
                 with self._starting:
                     if self._thread is not None:
@@ -170,7 +216,11 @@ class Clerk:
         now = self.clock.now()
         self._receive(self._wait(now))
         if self.store.lingers and self._retry_at is None and self._only_notes():
+            self._lingering = True
             self._receive(LINGER)
+            # Whoever did not ring must be heard: first no more of them, then look once more.
+            self._lingering = False
+            self._take_later()
         now = self.clock.now()
         if self._look_again:
             self._look_again = False
@@ -215,14 +265,22 @@ class Clerk:
             return
 
     def _take(self, item: tuple[Desk, Message] | tuple[str, list[str]] | None) -> None:
+        self._take_later()
         if item is None:
             return
         first, second = item
         if isinstance(first, Desk):
-            self._desks[first.process] = self._active[first.process] = first
-            first.handle(second, self.clock.now())  # type: ignore[arg-type]  # a desk comes with its message
+            self._hand_over(first, second)  # type: ignore[arg-type]  # a desk comes with its message
         else:
             self._offer(first, second)  # type: ignore[arg-type]  # a process comes with its seats
+
+    def _take_later(self) -> None:
+        while self._later:
+            self._hand_over(*self._later.popleft())
+
+    def _hand_over(self, desk: Desk, message: Message) -> None:
+        self._desks[desk.process] = self._active[desk.process] = desk
+        desk.handle(message, self.clock.now())
 
     def _offer(self, process: str, seats: list[str]) -> None:
         desk = self._desks.get(process)

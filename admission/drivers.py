@@ -8,13 +8,13 @@ import queue
 from collections import deque
 from typing import TYPE_CHECKING, TypeVar
 
-from admission.core.messages import Post
+from admission.core.messages import AskDirectly, Post
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Awaitable, Callable, Generator
 
     from admission.clocks import Clock
-    from admission.core.messages import Effect, Mail, Message
+    from admission.core.messages import Effect, Mail, Message, Want
     from admission.core.plans import Heard
 
 T = TypeVar("T")
@@ -95,7 +95,13 @@ class LoopBox:
         return self._mail.popleft()
 
 
-def run(plan: Generator[Effect, Heard, T], box: ThreadBox, post: Callable[[Message], None], clock: Clock) -> T:
+def run(
+    plan: Generator[Effect, Heard, T],
+    box: ThreadBox,
+    post: Callable[[Message], None],
+    clock: Clock,
+    ask_directly: Callable[[Want], Mail | None],
+) -> T:
     """Drive a plan in this thread and return its result; whatever interrupts it closes it."""
     try:
         effect = next(plan)
@@ -103,6 +109,8 @@ def run(plan: Generator[Effect, Heard, T], box: ThreadBox, post: Callable[[Messa
             mail = None
             if isinstance(effect, Post):
                 post(effect.message)
+            elif isinstance(effect, AskDirectly):
+                mail = ask_directly(effect.want)
             else:
                 mail = box.get(effect.until)
             effect = plan.send((clock.now(), mail))
@@ -113,7 +121,13 @@ def run(plan: Generator[Effect, Heard, T], box: ThreadBox, post: Callable[[Messa
         plan.close()
 
 
-async def arun(plan: Generator[Effect, Heard, T], box: LoopBox, post: Callable[[Message], None], clock: Clock) -> T:
+async def arun(
+    plan: Generator[Effect, Heard, T],
+    box: LoopBox,
+    post: Callable[[Message], None],
+    clock: Clock,
+    ask_directly: Callable[[Want], Awaitable[Mail | None]],
+) -> T:
     """Drive a plan in this task and return its result; whatever interrupts it closes it."""
     try:
         effect = next(plan)
@@ -121,6 +135,8 @@ async def arun(plan: Generator[Effect, Heard, T], box: LoopBox, post: Callable[[
             mail = None
             if isinstance(effect, Post):
                 post(effect.message)
+            elif isinstance(effect, AskDirectly):
+                mail = await ask_directly(effect.want)
             else:
                 mail = await box.get(effect.until)
             effect = plan.send((clock.now(), mail))

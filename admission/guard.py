@@ -7,6 +7,7 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any, Never, ParamSpec, TypeVar
 
+from admission import direct
 from admission.base import UNSET, BlockBase, GuardBase, check_function, check_kind, outcome_of
 from admission.clerk import DRAIN
 from admission.core import plans
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from admission.core.exits import Exit
-    from admission.core.messages import Effect
+    from admission.core.messages import Answer, Effect
     from admission.values import Status
 
 P = ParamSpec("P")
@@ -177,7 +178,10 @@ class Guard(GuardBase):
         self.close()
 
     def _run(self, plan: Generator[Effect, plans.Heard, T], box: ThreadBox) -> T:
-        return run(plan, box, self._post, self._clock)
+        return run(plan, box, self._post, self._clock, self._ask_directly)
+
+    def _ask_directly(self, want: Want) -> Answer | None:
+        return direct.ask(*self._here.get(), want)
 
     def _begin_reading(self, t0: int) -> None:
         threading.Thread(target=self._read, args=(t0,), name="admission-reader", daemon=True).start()

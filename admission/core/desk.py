@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from admission.core.clockwatch import ClockWatch
 from admission.core.messages import (
+    Admitted,
     Answer,
     AskFor,
     Booking,
@@ -41,7 +42,7 @@ from admission.core.messages import (
     TellStarted,
     Want,
 )
-from admission.core.ownbooks import OwnBooks
+from admission.core.ownbooks import OwnBooks, granted
 from admission.core.spans import booking_spans, millis, usage_numbers, wire_policy
 from admission.errors import Closed, UsageError
 from admission.ledger.wire import (
@@ -148,6 +149,8 @@ class Desk:
         """Whether a seat was taken, so that offers must be listened for."""
         self.line = 0
         """Callers in the line, by the newest reply."""
+        self.flows = False
+        """Whether the newest caller that asked was granted a slot at once: the next one may ask by itself."""
         self.down: Exception | None = None
         """Why the ledger did not answer, while it does not."""
         self.closed = False
@@ -175,6 +178,8 @@ class Desk:
         match message:
             case AskFor(want):
                 self._ask(want, now)
+            case Admitted():
+                self._admitted(message, now)
             case ClaimOffer(want):
                 claim = Claim(want.seat, want.rid, want.lane, want.kind, *booking_spans(want.policy))
                 self._send(lambda _: claim, self._decided(want), want.box, want=want)
@@ -228,11 +233,30 @@ class Desk:
         self._awake(now)
 
         def make(now: float) -> Request:
-            waited = millis(now - want.since) if want.again else 0
-            spans = booking_spans(want.policy)
-            return Ask(want.seat, want.rid, want.lane, want.kind, *spans, int(want.join), waited)
+            return _ask(want, join=want.join, waited=now - want.since if want.again else 0.0)
 
         self._send(make, self._decided(want), want.box, want=want)
+
+    # What a caller does that asks by itself. It runs in the caller's thread, so it changes nothing here.
+
+    def direct_request(self, want: Want) -> tuple[Who, Request] | None:
+        """Return what to say to claim a slot without taking a seat; `None` while that is of little use."""
+        if not self.flows or self.line or self.closed or self.down is not None:
+            return None
+        return self._who(), _ask(want, join=False)
+
+    def _admitted(self, admitted: Admitted, now: float) -> None:
+        """A caller has asked by itself and was granted a slot."""
+        if admitted.want.gone:
+            return
+        self.own.add(admitted.booking)
+        self._awake(now)
+        head = Head(*admitted.reply[:HEAD])  # type: ignore[arg-type]  # the wire's order is the head's
+        if head.epoch != self._epoch:
+            self.outbox.append(self._beat_draft([admitted.booking]))
+            return
+        self._take_head(head, admitted.sent_at, admitted.heard_at)
+        self._renew_reading(now)
 
     def _decided(self, want: Want) -> Then:
         """Return what to do with the verdict on an ask or a claim."""
@@ -242,8 +266,10 @@ class Desk:
                 return
             code, verdict = Code(head.code), Verdict(*tail)  # type: ignore[arg-type]  # the wire's order is the verdict's
             booking = None
+            self.flows = code is Code.GRANTED
             if code is Code.GRANTED:
-                booking = self.own.open(want, sent_at - verdict.age / 1000)
+                booking = granted(want, sent_at - verdict.age / 1000)
+                self.own.add(booking)
             elif code is Code.IN_LINE:
                 self.wants_ear = True
             elif code is Code.UNREAD and not want.join and want.box not in self._watchers:
@@ -467,13 +493,16 @@ class Desk:
 
     def take(self, now: float) -> list[tuple[Draft, Who, Request]]:
         """Take everything out of the outbox, made for sending now."""
-        who = Who(self.process, self._epoch, self._policy_text)
+        who = self._who()
         batch = []
         while self.outbox:
             draft = self.outbox.popleft()
             draft.sent_at = now
             batch.append((draft, who, draft.make(now)))
         return batch
+
+    def _who(self) -> Who:
+        return Who(self.process, self._epoch, self._policy_text)
 
     def replied(self, draft: Draft, reply: Wire, now: float) -> None:
         """Take the ledger's reply to a draft."""
@@ -482,7 +511,15 @@ class Desk:
         if head.code == Code.FOREIGN:
             self._foreign(head, draft, now)
             return
-        jumped = self._clock.jumped(head.now / 1000, draft.sent_at, now)
+        self._take_head(head, draft.sent_at, now)
+        if draft.then is not None:
+            draft.then(head, reply[HEAD:], draft.sent_at)
+        if draft.want is not None:
+            self._renew_reading(now)
+
+    def _take_head(self, head: Head, sent_at: float, now: float) -> None:
+        """Take what the ledger tells of itself and the account with every reply."""
+        jumped = self._clock.jumped(head.now / 1000, sent_at, now)
         if jumped:
             self.report("clock_jumped", account=self.account, seconds=round(jumped, 3))
             self._send(lambda _: Jumped(), note=False)
@@ -493,10 +530,10 @@ class Desk:
         self.line = head.waiting
         self._next_at = now + (head.next_at - head.now) / 1000 if head.next_at else None
         self._due_at = now + (head.due_at - head.now) / 1000
-        if draft.then is not None:
-            draft.then(head, reply[HEAD:], draft.sent_at)
-        # Somebody here asked for a slot: renew the reading when it is due, also while it still admits.
-        if draft.want is not None and now >= self._due_at:
+
+    def _renew_reading(self, now: float) -> None:
+        """Somebody here asked for a slot: renew the reading when it is due, also while it still admits."""
+        if self._due_at is not None and now >= self._due_at:
             self._ask_duty(now)
 
     def failed(self, drafts: list[Draft], error: Exception, now: float) -> None:
@@ -560,6 +597,19 @@ class Desk:
         if self.closing is not None and not self.outbox:
             self.closing.put(Done())
             self.closing = None
+
+
+def _ask(want: Want, *, join: bool, waited: float = 0.0) -> Ask:
+    spans = booking_spans(want.policy)
+    return Ask(want.seat, want.rid, want.lane, int(want.kind), *spans, int(join), millis(waited))
+
+
+def direct_answer(want: Want, reply: Wire, sent_at: float) -> Answer | None:
+    """Return the answer to a caller that asked by itself at `sent_at`, where it was granted a slot."""
+    if reply[0] != Code.GRANTED:
+        return None
+    verdict = Verdict(*reply[HEAD:])  # type: ignore[arg-type]  # the wire's order is the verdict's
+    return Answer(Code.GRANTED, verdict, granted(want, sent_at - verdict.age / 1000))
 
 
 def _done(box: Box) -> Then:

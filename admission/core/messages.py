@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from admission.ledger.wire import Code, Kind, Outcome, Verdict
 
 if TYPE_CHECKING:
+    from admission.ledger.wire import Wire
     from admission.values import Policy, Status, Usage
 
 
@@ -85,7 +86,7 @@ class Booking:
         return self.open and not self.placed and self.kind is not Kind.HOLD
 
 
-# Messages to the desk
+# Messages to the desk. Those of `LATER` may wait a moment, so that many are taken together.
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,17 @@ class AskFor:
     """Ask for a slot, or for a seat again after the ledger forgot it."""
 
     want: Want
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A caller that asked the ledger by itself, at `sent_at`, was granted a slot with `reply`, heard at `heard_at`."""
+
+    want: Want
+    booking: Booking
+    reply: Wire
+    sent_at: float
+    heard_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +227,7 @@ class Flush:
 
 Message = (
     AskFor
+    | Admitted
     | ClaimOffer
     | GiveUp
     | SayPlaced
@@ -230,6 +243,9 @@ Message = (
     | Shut
     | Flush
 )
+
+
+LATER = (Admitted, SayPlaced, SayLeft, SayEnded)
 
 
 # Mail to a caller
@@ -304,10 +320,17 @@ class Post:
 
 
 @dataclass(frozen=True, slots=True)
+class AskDirectly:
+    """Ask the ledger by oneself, if that can be done at once; the mail is an answer that grants, or nothing."""
+
+    want: Want
+
+
+@dataclass(frozen=True, slots=True)
 class Wait:
     """Wait for the next mail, at most until `until`; `None` waits for ever."""
 
     until: float | None
 
 
-Effect = Post | Wait
+Effect = Post | AskDirectly | Wait

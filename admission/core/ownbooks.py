@@ -22,13 +22,9 @@ class OwnBooks:
     def __init__(self) -> None:
         self.bookings: dict[str, Booking] = {}
 
-    def open(self, want: Want, granted_at: float) -> Booking:
-        """Book a claim that was granted at `granted_at`."""
-        deadline = granted_at + want.policy.placement_timeout
-        settle_at = deadline + want.policy.visibility_lag
-        booking = Booking(want.rid, want.lane, want.kind, want.policy, granted_at, deadline, settle_at)
-        self.bookings[want.rid] = booking
-        return booking
+    def add(self, booking: Booking) -> None:
+        """Keep what was granted."""
+        self.bookings[booking.rid] = booking
 
     def note(self, note: SayPlaced | SayLeft | SayEnded, now: float) -> Make | None:
         """Take what a holder says; return how to make the request that tells it, `None` for an unknown reservation."""
@@ -105,6 +101,13 @@ class OwnBooks:
             if booking.may_still_dial:
                 booking.deadline = max(booking.deadline, sent_at + booking.policy.placement_timeout)
                 booking.settle_at = max(booking.settle_at, booking.deadline + booking.policy.visibility_lag)
+
+
+def granted(want: Want, granted_at: float) -> Booking:
+    """Return the booking of a claim that was granted at `granted_at`."""
+    deadline = granted_at + want.policy.placement_timeout
+    settle_at = deadline + want.policy.visibility_lag
+    return Booking(want.rid, want.lane, want.kind, want.policy, granted_at, deadline, settle_at)
 
 
 def _worth_keeping(booking: Booking, now: float) -> bool:

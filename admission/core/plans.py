@@ -1,7 +1,8 @@
 """How one caller is admitted, and how it asks for other things: generators that yield effects and receive mail.
 
-A plan yields `Post(message)` or `Wait(until)` and is sent `(now, mail)`: the time of its process's clock, and the mail
-that came, or `None` when `until` passed first. A plan never yields in a `finally`: giving back is the shell's `GiveUp`.
+A plan yields `Post(message)`, `AskDirectly(want)` or `Wait(until)` and is sent `(now, mail)`: the time of its process's
+clock, and the mail that came, or `None` when `until` passed first. A plan never yields in a `finally`: giving back is
+the shell's `GiveUp`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from admission.core.messages import (
     Answer,
+    AskDirectly,
     AskFor,
     Booking,
     Box,
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from admission.values import Status
 
 Heard = tuple[float, Mail | None]
+Answered = tuple[float, Answer]
 Pauses = Callable[[float], float | None]
 """Seconds waited so far to seconds until the next attempt; `None` gives up (tenacity's `wait` and `stop`)."""
 
@@ -95,60 +98,70 @@ def admit(
     seat waits for a reading when there is none.
     """
     box = _Mailbox()
+    now = want.since
+    answer: Answer | None = None
+    if not asked:
+        now, mail = yield AskDirectly(want)
+        answer = mail if isinstance(mail, Answer) else None
     while True:
-        if not want.join:
-            answer = yield from _admit_at_once(want, box, source_timeout)
-        elif asked:
-            answer, asked = None, False
-        else:
-            answer = yield from _request(AskFor(want), box, want.deadline)
-        if answer is None or answer.code is Code.IN_LINE:
-            answer = yield from _stand_in_line(want, box, pauses)
-        if answer.booking is None:
-            if answer.code is Code.UNKNOWN:
-                continue
+        if answer is None:
+            now, answer = yield from _ask_and_wait(want, box, pauses, source_timeout, asked=asked)
+            asked = False
+        booking = answer.booking
+        if booking is None and answer.code is not Code.UNKNOWN:
             now, _ = yield Post(GiveUp(want))
             raise refusal(answer, want, now)
-        booking = answer.booking
-        now, _ = yield Wait(0)
-        if now <= booking.deadline:
-            booking.waited = max(0.0, now - want.since)
-            return booking
-        yield Post(SayEnded(booking.rid, placed=False))
-        want.rid = mint()
-        want.again = True
+        if booking is not None:
+            if now <= booking.deadline:
+                booking.waited = max(0.0, now - want.since)
+                return booking
+            yield Post(SayEnded(booking.rid, placed=False))
+            want.rid = mint()
+            want.again = True
+        answer = None
 
 
-def _request(message: Message, box: _Mailbox, until: float | None) -> Generator[Effect, Heard, Answer]:
+def _ask_and_wait(
+    want: Want, box: _Mailbox, pauses: Pauses, source_timeout: float, *, asked: bool
+) -> Generator[Effect, Heard, Answered]:
+    """Ask, and where that gives a seat, wait in it."""
+    if not want.join:
+        return (yield from _admit_at_once(want, box, source_timeout))
+    if not asked:
+        now, answer = yield from _request(AskFor(want), box, want.deadline)
+        if answer.code is not Code.IN_LINE:
+            return now, answer
+    return (yield from _stand_in_line(want, box, pauses))
+
+
+def _request(message: Message, box: _Mailbox, until: float | None) -> Generator[Effect, Heard, Answered]:
     """Post a request about a seat and wait for its answer."""
     now, mail = yield Post(message)
     patience = None if until is None else max(until, now + GRACE)
     while True:
         now, mail = yield Wait(patience)
         if isinstance(mail, Answer):
-            return mail
+            return now, mail
         if mail is not None:
             box.note(mail)
         if until is not None and now >= until and (mail is None or isinstance(mail, LedgerDown)):
             raise ledger_unavailable(box.cause)
 
 
-def _admit_at_once(want: Want, box: _Mailbox, source_timeout: float) -> Generator[Effect, Heard, Answer]:
+def _admit_at_once(want: Want, box: _Mailbox, source_timeout: float) -> Generator[Effect, Heard, Answered]:
     """Claim without a seat; where there is no usable reading, wait for one, unless it fails."""
     until: float | None = None
     while True:
-        answer = yield from _request(AskFor(want), box, want.deadline)
-        now, mail = yield Wait(0)
+        now, answer = yield from _request(AskFor(want), box, want.deadline)
         until = now + source_timeout if until is None else until
         if answer.code is not Code.UNREAD or box.failed or now >= until:
-            return answer
-        if mail is None:
-            now, mail = yield Wait(min(until, now + POLL))
+            return now, answer
+        now, mail = yield Wait(min(until, now + POLL))
         if mail is not None:
             box.note(mail)
 
 
-def _stand_in_line(want: Want, box: _Mailbox, pauses: Pauses) -> Generator[Effect, Heard, Answer]:
+def _stand_in_line(want: Want, box: _Mailbox, pauses: Pauses) -> Generator[Effect, Heard, Answered]:
     """Attempt when tenacity's `wait` says and whenever mail comes, until claimed, forgotten, or out of time."""
     now, mail = yield Wait(0)
     while True:
@@ -156,12 +169,12 @@ def _stand_in_line(want: Want, box: _Mailbox, pauses: Pauses) -> Generator[Effec
             box.note(mail)
         if box.forgotten:
             box.forgotten = box.offered = False
-            return Answer(Code.UNKNOWN, NOTHING)
+            return now, Answer(Code.UNKNOWN, NOTHING)
         if box.offered:
             box.offered = False
-            answer = yield from _request(ClaimOffer(want), box, want.deadline)
+            now, answer = yield from _request(ClaimOffer(want), box, want.deadline)
             if answer.booking is not None or answer.code is Code.UNKNOWN:
-                return answer
+                return now, answer
             now, mail = yield Wait(0)
             continue
         pause = pauses(now - want.since)

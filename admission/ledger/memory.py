@@ -69,6 +69,9 @@ class BookStore:
         book.wakes.clear()
         return replies
 
+    def way(self, account: str) -> None:
+        """Return nothing: books are for the clerk's thread alone."""
+
     def offers(self) -> list[tuple[str, str]]:
         """Return the offers made since the last call."""
         offers, self._offers = self._offers, []

@@ -1,13 +1,17 @@
 """The ledger that a fleet shares: the one file that knows redis-py.
 
-A process talks to each server over two connections: one pipe, driven by the clerk's thread, on which the requests of
-all its guards travel many at a time; and one ear, opened when somebody first stands in line, on which offers are told.
+A process talks to each server over three connections: one pipe, driven by the clerk's thread, on which the requests of
+all its guards travel many at a time; a spare one, on which a caller may ask by itself while slots are free; and one
+ear, opened when somebody first stands in line, on which offers are told.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+import weakref
+from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import redis
@@ -16,6 +20,7 @@ from redis.cluster import RedisCluster
 from redis.exceptions import (
     AskError,
     ClusterDownError,
+    ConnectionError,  # noqa: A004 - redis-py's own, which its callers expect
     MovedError,
     NoScriptError,
     RedisError,
@@ -25,14 +30,14 @@ from redis.exceptions import (
 )
 from redis.retry import Retry
 
-from admission.clerk import Clerk, StoreDown
+from admission.clerk import PATIENCE, Clerk, StoreDown
 from admission.clocks import SystemClock
 from admission.errors import ConfigurationError
 from admission.ledger import scripts, wire
 from admission.process import PerProcess, process_token
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from admission.clocks import Clock
     from admission.ledger.wire import Request, Run, Who, Wire
@@ -118,10 +123,12 @@ class Pipe:
 
     Args:
         pool: Whose settings the connection is made with.
+        settings: Settings that differ.
     """
 
-    def __init__(self, pool: Any) -> None:
+    def __init__(self, pool: Any, **settings: Any) -> None:
         self._pool = pool
+        self._settings = settings
         self._connection: Any = None
         self.run_id = ""
         """The server's run id, read once per connection; empty where it may not be read."""
@@ -133,7 +140,8 @@ class Pipe:
             RedisError: The connection failed; any of the commands may have been run.
         """
         try:
-            return self._exchange(commands)
+            self.send(commands)
+            return [self.reply() for _ in commands]
         except (RedisError, OSError):
             self.disconnect()
             raise
@@ -147,30 +155,49 @@ class Pipe:
         if self._connection is not None:
             return True
         # Not from the pool: its connections are the caller's, and it would retry for seconds.
-        self._connection = self._pool.connection_class(**self._pool.connection_kwargs)
+        self._connection = self._pool.connection_class(**self._pool.connection_kwargs | self._settings)
         self._connection.retry = Retry(NoBackoff(), 0)
         try:
             self._connection.connect()
-        except (RedisError, OSError):
+        except Exception as error:
             self.disconnect()
-            raise
+            raise _fault(error) from error
         (info,) = self.run([("INFO", "server")])
         self.run_id = "" if isinstance(info, Exception) else _run_id(info)
         return False
 
-    def _exchange(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
-        connection = self._connection
-        connection.send_packed_command(connection.pack_commands(commands), check_health=False)
-        return [self._reply(connection) for _ in commands]
+    def send(self, commands: Sequence[Sequence[Any]]) -> None:
+        """Send commands in one go.
 
-    @staticmethod
-    def _reply(connection: Any) -> Any:
-        if connection.socket_timeout is None and not connection.can_read(timeout=TIMEOUT):
-            raise TimeoutError(f"no reply within {TIMEOUT:g} s")
+        Raises:
+            RedisError: The connection failed.
+        """
+        connection = self._connection
         try:
+            connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+        except Exception as error:
+            raise _fault(error) from error
+
+    def fileno(self) -> int:
+        """Return the connection's file descriptor."""
+        place: int = self._connection._sock.fileno()  # noqa: SLF001 - redis-py has no other name for it
+        return place
+
+    def reply(self) -> Any:
+        """Return the next reply; an error reply is returned, not raised.
+
+        Raises:
+            RedisError: The connection failed, or was too slow.
+        """
+        connection = self._connection
+        try:
+            if connection.socket_timeout is None and not connection.can_read(timeout=TIMEOUT):
+                raise TimeoutError(f"no reply within {TIMEOUT:g} s")  # noqa: TRY301 - as redis-py raises it
             return connection.read_response(disconnect_on_error=False)
         except ResponseError as error:
             return error
+        except Exception as error:
+            raise _fault(error) from error
 
     def disconnect(self) -> None:
         """Close the connection."""
@@ -179,9 +206,15 @@ class Pipe:
             connection.disconnect()
 
 
-def _command(run_id: str, run: Run) -> list[Any]:
-    keys = scripts.keys(run.account)
-    return ["EVALSHA", scripts.SCRIPT.sha, len(keys), *keys, *scripts.arguments(run_id, run.who, run.requests)]
+def _fault(error: Exception) -> Exception:
+    """Return an error as one of redis-py's own: it raises of many kinds when a server goes away under its hands."""
+    known = isinstance(error, (RedisError, OSError))
+    return error if known else ConnectionError(f"{type(error).__name__}: {error}")
+
+
+def _command(run_id: str, account: str, who: Who, requests: Sequence[Request]) -> list[Any]:
+    keys = scripts.keys(account)
+    return ["EVALSHA", scripts.SCRIPT.sha, len(keys), *keys, *scripts.arguments(run_id, who, requests)]
 
 
 def _run_id(info: Any) -> str:
@@ -190,6 +223,84 @@ def _run_id(info: Any) -> str:
         if line.startswith("run_id:"):
             return line.partition(":")[2].strip()
     return ""
+
+
+class Spare:
+    """A connection on which callers ask by themselves, one at a time.
+
+    A caller takes it, and gives it back after a whole reply. One that is interrupted, at whatever line, takes it along:
+    with the last reference it is closed, and the clerk makes another.
+
+    Args:
+        pool: Whose settings the connection is made with.
+    """
+
+    def __init__(self, pool: Any) -> None:
+        self._pool = pool
+        self._idle: deque[Pipe] = deque(maxlen=1)
+        self._known: Callable[[], Pipe | None] = lambda: None
+        self._wanted = False
+
+    def take(self) -> RedisWay | None:
+        """Return the connection for the running caller, if it is there."""
+        try:
+            return RedisWay(self._idle.pop(), self._idle)
+        except IndexError:
+            self._wanted = True
+            return None
+
+    def refill(self) -> None:
+        """Make the connection if somebody has missed it; the clerk alone does this."""
+        if self._wanted and not self._idle and self._known() is None:
+            self._wanted = False
+            pipe = Pipe(self._pool, socket_timeout=PATIENCE)
+            with suppress(RedisError, OSError):
+                pipe.connect()
+                self._known = weakref.ref(pipe)
+                self._idle.append(pipe)
+
+    def close(self) -> None:
+        """Close the connection, unless a caller has it: then that drops it."""
+        self._idle = deque(maxlen=1)
+
+
+class RedisWay:
+    """A caller's own way to the server, for one request.
+
+    Args:
+        pipe: The connection.
+        home: Where it is given back to.
+    """
+
+    __slots__ = ("_home", "_pipe")
+
+    def __init__(self, pipe: Pipe, home: deque[Pipe]) -> None:
+        self._pipe = pipe
+        self._home = home
+
+    def send(self, account: str, who: Who, request: Request) -> None:
+        """Send the request."""
+        try:
+            self._pipe.send([_command(self._pipe.run_id, account, who, [request])])
+        except (RedisError, OSError) as error:
+            raise StoreDown(error) from error
+
+    def fileno(self) -> int:
+        """Return the file descriptor on which the reply comes."""
+        return self._pipe.fileno()
+
+    def receive(self) -> Wire | None:
+        """Return the reply, `None` for an error reply, and give the connection back."""
+        try:
+            reply = self._pipe.reply()
+        except (RedisError, OSError) as error:
+            raise StoreDown(error) from error
+        self.give_back()
+        return None if isinstance(reply, Exception) else scripts.replies(reply)[0]
+
+    def give_back(self) -> None:
+        """Let the next caller have the connection."""
+        self._home.append(self._pipe)
 
 
 class RedisStore:
@@ -207,6 +318,7 @@ class RedisStore:
         self._clock = clock
         self._cluster = client if isinstance(client, RedisCluster) else None
         self._pipes: dict[str, Pipe] = {}
+        self._spares: dict[str, Spare] = {}
         self._ear: Ear | None = None
 
     def exchange(self, batch: Sequence[tuple[str, Who, Request]]) -> list[Wire | Exception]:
@@ -218,6 +330,7 @@ class RedisStore:
                 by_pipe.setdefault(self._server_of(run.account), []).append(run)
             for server, runs in by_pipe.items():
                 self._run(self._pipes[server], runs, replies)
+                self._spares[server].refill()
         except (RedisError, OSError) as error:
             self._look_around()
             raise StoreDown(error) from error
@@ -228,7 +341,7 @@ class RedisStore:
         for _ in range(TRIES):
             was_open = pipe.connect()
             try:
-                answers = pipe.run([_command(pipe.run_id, run) for run in runs])
+                answers = pipe.run([_command(pipe.run_id, run.account, run.who, run.requests) for run in runs])
             except TimeoutError:
                 raise
             except (RedisError, OSError):
@@ -256,17 +369,30 @@ class RedisStore:
         # Whatever one request has stumbled over is not to keep the others from the ledger.
         return run.apart() if len(run.requests) > 1 else []
 
+    def way(self, account: str) -> RedisWay | None:
+        """Return the connection that callers may have, if it is there."""
+        try:
+            spare = self._spares.get("" if self._cluster is None else self._node_of(account).name)
+        except RedisError:  # the cluster does not know its slots
+            return None
+        return None if spare is None else spare.take()
+
     def _server_of(self, account: str) -> str:
-        """Return the name of the pipe to the server that keeps an account, making the pipe if needed."""
+        """Return the name of the server that keeps an account, and make the pipe to it if needed."""
         if self._cluster is None:
             name, pool = "", self._client.connection_pool
         else:
             cluster: Any = self._cluster
-            node = cluster.nodes_manager.get_node_from_slot(cluster.keyslot(scripts.keys(account)[0]))
+            node = self._node_of(account)
             name, pool = node.name, cluster.get_redis_connection(node).connection_pool
         if name not in self._pipes:
             self._pipes[name] = Pipe(pool)
+            self._spares[name] = Spare(pool)
         return name
+
+    def _node_of(self, account: str) -> Any:
+        cluster: Any = self._cluster
+        return cluster.nodes_manager.get_node_from_slot(cluster.keyslot(scripts.keys(account)[0]))
 
     def _look_around(self) -> None:
         """After a fault, ask the cluster anew who keeps what."""
@@ -292,6 +418,9 @@ class RedisStore:
         for pipe in self._pipes.values():
             pipe.disconnect()
         self._pipes.clear()
+        for spare in self._spares.values():
+            spare.close()
+        self._spares.clear()
         ear, self._ear = self._ear, None
         if ear is not None:
             ear.stop()
@@ -304,6 +433,8 @@ class Ear:
         self._client = client
         self._clerk = clerk
         self._stopped = threading.Event()
+        self._listening = True
+        """Whether it listened at last: an outage is told once."""
         self._channel = scripts.wake_channel(process_token())
         self._thread = threading.Thread(target=self._listen, name="admission-ear", daemon=True)
         self._thread.start()
@@ -322,8 +453,10 @@ class Ear:
         while not self._stopped.is_set():
             try:
                 self._listen_once()
-            except (RedisError, OSError, ValueError) as error:
-                logger.info("admission: the wake-up connection broke: %s; it is brought back", error)
+            except Exception as error:  # noqa: BLE001 - see `_fault`
+                if self._listening:
+                    logger.info("admission: the wake-up connection broke: %s; it is brought back", _fault(error))
+                self._listening = False
                 self._stopped.wait(EAR_PAUSE)
 
     def _listen_once(self) -> None:
@@ -335,6 +468,7 @@ class Ear:
                 if message is None:
                     continue
                 if message["type"] == "subscribe":
+                    self._listening = True
                     self._clerk.listening()
                 elif message["type"] == "message":
                     self._hear(message["data"])

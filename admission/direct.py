@@ -1,0 +1,78 @@
+"""A free slot without waiting for the clerk: a caller asks the ledger by itself, and tells its desk what came of it.
+
+It only ever claims what is free, and takes no seat. Whatever else comes of it, or interrupts it, the caller goes on as
+if it had not asked: all requests may be run twice, and giving up withdraws what was granted unheard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+from admission.clerk import PATIENCE, StoreDown
+from admission.core.desk import direct_answer
+from admission.core.messages import Admitted
+
+if TYPE_CHECKING:
+    from admission.clerk import Clerk
+    from admission.core.desk import Desk
+    from admission.core.messages import Answer, Want
+    from admission.ledger.wire import Wire
+
+
+def ask(clerk: Clerk, desk: Desk, want: Want) -> Answer | None:
+    """Ask in this thread; return the answer that grants a slot, `None` for whatever else."""
+    said = desk.direct_request(want)
+    way = clerk.store.way(desk.account) if said is not None else None
+    if said is None or way is None:
+        return None
+    want.asked = True
+    sent_at = clerk.clock.now()
+    try:
+        way.send(desk.account, *said)
+        reply = way.receive()
+    except StoreDown:
+        return None
+    return _take(clerk, desk, want, reply, sent_at)
+
+
+async def aask(clerk: Clerk, desk: Desk, want: Want) -> Answer | None:
+    """Ask on this event loop; return the answer that grants a slot, `None` for whatever else."""
+    said = desk.direct_request(want)
+    way = clerk.store.way(desk.account) if said is not None else None
+    if said is None or way is None:
+        return None
+    loop = asyncio.get_running_loop()
+    place = way.fileno()
+    heard: asyncio.Future[str] = loop.create_future()
+    try:
+        loop.add_reader(place, _settle, heard, "reply")
+    except NotImplementedError:  # a loop that cannot watch sockets
+        way.give_back()
+        return None
+    timer = loop.call_later(PATIENCE, _settle, heard, "")
+    want.asked = True
+    sent_at = clerk.clock.now()
+    try:
+        way.send(desk.account, *said)
+        reply = way.receive() if await heard else None
+    except StoreDown:
+        return None
+    finally:
+        timer.cancel()
+        with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+            loop.remove_reader(place)
+    return _take(clerk, desk, want, reply, sent_at)
+
+
+def _settle(heard: asyncio.Future[str], what: str) -> None:
+    if not heard.done():
+        heard.set_result(what)
+
+
+def _take(clerk: Clerk, desk: Desk, want: Want, reply: Wire | None, sent_at: float) -> Answer | None:
+    answer = direct_answer(want, reply, sent_at) if reply is not None else None
+    if reply is not None and answer is not None and answer.booking is not None:
+        clerk.post(desk, Admitted(want, answer.booking, reply, sent_at, clerk.clock.now()))
+    return answer
