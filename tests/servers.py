@@ -95,10 +95,10 @@ def _is_ready(server: Server) -> bool:
     return False
 
 
-def _start(binary: Path, port: int, folder: Path, options: tuple[str, ...]) -> Server:
+def _start(binary: Path, port: int, folder: Path, options: tuple[str, ...], sentinel: Path | None) -> Server:
     command: list[str | Path] = [
-        binary, "--port", str(port), "--bind", "127.0.0.1", "--dir", folder, "--save", "", "--appendonly", "no",
-        "--daemonize", "no", *options,
+        binary, *(() if sentinel is None else (sentinel, "--sentinel")), "--port", str(port), "--bind", "127.0.0.1",
+        "--dir", folder, "--save", "", "--appendonly", "no", "--daemonize", "no", *options,
     ]  # fmt: skip
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
@@ -113,7 +113,11 @@ def kill(server: Server) -> None:
 
 @contextmanager
 def redis_server(
-    binary: str | Path | None = None, *, port: int | None = None, options: tuple[str, ...] = ()
+    binary: str | Path | None = None,
+    *,
+    port: int | None = None,
+    options: tuple[str, ...] = (),
+    sentinel: Path | None = None,
 ) -> Iterator[Server]:
     """Run a server of its own.
 
@@ -121,12 +125,13 @@ def redis_server(
         binary: A name of `BINARIES` or a path; `None` for the first.
         port: Where it listens, as when one that was killed comes back; `None` for a free port.
         options: More of its command line.
+        sentinel: The settings of a sentinel, for one in the place of a server that keeps data.
     """
     path = BINARIES[next(iter(BINARIES))] if binary is None else BINARIES.get(str(binary), Path(binary))
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="admission-redis-")))
         for _ in range(TRIES):
-            server = _start(path, free_port() if port is None else port, folder, options)
+            server = _start(path, free_port() if port is None else port, folder, options, sentinel)
             stack.callback(kill, server)
             if _is_ready(server):
                 break

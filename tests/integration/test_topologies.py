@@ -1,0 +1,78 @@
+"""A ledger on a cluster, and on a primary that a sentinel watches: both colours, real servers."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+import pytest
+
+from tests.integration.fleet_sides import side
+from tests.topologies import cluster, watched
+from tests.waiting import wait_until
+
+ACCOUNTS = [f"account-{number}" for number in range(6)]
+
+
+@pytest.fixture
+def spread(binary):
+    with cluster(binary) as one:
+        yield one
+
+
+def serve_a_line(guard):
+    """Fill the account, let others wait, and see that each is woken."""
+    held = [guard.acquire(timeout=20) for _ in range(5)]
+    waiters = [guard.submit("acquire", timeout=20) for _ in range(3)]
+    guard.wait_waiting(3)
+    for reservation in held:
+        reservation.ended()
+    for waiter in waiters:
+        waiter.result(20).ended()
+
+
+def test_accounts_spread_over_a_cluster(colour, at, spread):
+    assert len({spread.place_of(f"admission:{{{account}}}:line") for account in ACCOUNTS}) == 3
+    with ExitStack() as stack:
+        guards = [stack.enter_context(side(colour, at, spread.client, account)) for account in ACCOUNTS]
+        for guard in guards:
+            guard.status()
+        for guard in guards:
+            serve_a_line(guard)
+            guard.check_whole()
+
+
+def test_a_slot_that_moves_keeps_its_account(colour, at, spread):
+    with side(colour, at, spread.client, "account") as guard:
+        held = guard.acquire(timeout=20)
+        held.placed(at.fake.start_call())
+        before = spread.place_of("admission:{account}:line")
+        spread.move("admission:{account}:line")
+        guard.acquire(timeout=20).ended()
+        assert spread.place_of("admission:{account}:line") != before
+        # The other node is another server: all is told to it again.
+        wait_until(lambda: guard.status().held == 1)
+        guard.claim_all()
+        assert guard.status().in_use == 5
+        at.fake.end_call(held.call_id)
+
+
+def test_a_failover_tells_all_to_the_new_primary(colour, at, binary, tmp_path):
+    with watched(binary, tmp_path) as one, side(colour, at, one.client, "account") as guard:
+        held = guard.acquire(timeout=20)
+        held.placed(at.fake.start_call())
+        serve_a_line_of(guard, 4)
+        one.fail_over()
+        guard.acquire(timeout=40).ended()
+        wait_until(lambda: guard.status().held == 1)
+        serve_a_line_of(guard, 4)
+        at.fake.end_call(held.call_id)
+
+
+def serve_a_line_of(guard, free):
+    held = [guard.acquire(timeout=20) for _ in range(free)]
+    waiter = guard.submit("acquire", timeout=20)
+    guard.wait_waiting(1)
+    held.pop().ended()
+    waiter.result(20).ended()
+    for reservation in held:
+        reservation.ended()
