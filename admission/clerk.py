@@ -30,7 +30,7 @@ logger = logging.getLogger("admission")
 
 IDLE = 5.0
 """Real seconds without work after which the thread ends."""
-LINGER = 0.002
+LINGER = 0.005
 """Seconds that notes wait for others to travel with, when nobody stands in line."""
 RETRY_FIRST, RETRY_MOST = 0.05, 0.5
 """Seconds between two tries to reach the ledger; less than a beat, so that a new epoch hears everybody in time."""
@@ -279,7 +279,8 @@ class Clerk:
             self._hand_over(*self._later.popleft())
 
     def _hand_over(self, desk: Desk, message: Message) -> None:
-        self._desks[desk.process] = self._active[desk.process] = desk
+        if desk.process not in self._active:
+            self._desks[desk.process] = self._active[desk.process] = desk
         desk.handle(message, self.clock.now())
 
     def _offer(self, process: str, seats: list[str]) -> None:

@@ -181,7 +181,7 @@ class Desk:
             case Admitted():
                 self._admitted(message, now)
             case ClaimOffer(want):
-                claim = Claim(want.seat, want.rid, want.lane, want.kind, *booking_spans(want.policy))
+                claim = Claim(want.seat, want.rid, want.lane, int(want.kind), *booking_spans(want.policy))
                 self._send(lambda _: claim, self._decided(want), want.box, want=want)
             case GiveUp(want, answer):
                 self._give_up(want, answer=answer)
@@ -384,7 +384,7 @@ class Desk:
         limit, count, stamp = (-1, -1, -1) if fetched.usage is None else usage_numbers(fetched.usage)
         retry_after = millis(getattr(error, "retry_after", None) or 0.0)
         text = "" if error is None else str(error)[:200]
-        reading = Reading(fetched.t0, fetched.outcome, limit, count, stamp, retry_after, text)
+        reading = Reading(fetched.t0, int(fetched.outcome), limit, count, stamp, retry_after, text)
 
         def then(head: Head, _tail: Wire, _sent_at: float) -> None:
             self._reading_written(fetched, Code(head.code))

@@ -67,7 +67,7 @@ class OwnBooks:
                 leaving,
                 booking.call_id,
                 booking.lane,
-                booking.kind,
+                int(booking.kind),
                 claimed,
                 timeout,
                 lag,
@@ -129,7 +129,7 @@ def _entry(booking: Booking, now: float) -> Entry:
     return Entry(
         rid=booking.rid,
         lane=booking.lane,
-        kind=booking.kind,
+        kind=int(booking.kind),
         claimed=millis(now - booking.granted_at),
         timeout=timeout,
         lag=lag,

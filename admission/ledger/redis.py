@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import redis
+from hiredis import pack_command
 from redis.backoff import NoBackoff
 from redis.cluster import RedisCluster
 from redis.exceptions import (
@@ -133,7 +134,7 @@ class Pipe:
         self.run_id = ""
         """The server's run id, read once per connection; empty where it may not be read."""
 
-    def run(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
+    def run(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
         """Send commands in one go and return their replies; error replies are returned, not raised.
 
         Raises:
@@ -166,7 +167,7 @@ class Pipe:
         self.run_id = "" if isinstance(info, Exception) else _run_id(info)
         return False
 
-    def send(self, commands: Sequence[Sequence[Any]]) -> None:
+    def send(self, commands: Sequence[tuple[Any, ...]]) -> None:
         """Send commands in one go.
 
         Raises:
@@ -174,7 +175,7 @@ class Pipe:
         """
         connection = self._connection
         try:
-            connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+            connection.send_packed_command([b"".join(map(pack_command, commands))], check_health=False)
         except Exception as error:
             raise _fault(error) from error
 
@@ -212,9 +213,9 @@ def _fault(error: Exception) -> Exception:
     return error if known else ConnectionError(f"{type(error).__name__}: {error}")
 
 
-def _command(run_id: str, account: str, who: Who, requests: Sequence[Request]) -> list[Any]:
+def _command(run_id: str, account: str, who: Who, requests: Sequence[Request]) -> tuple[Any, ...]:
     keys = scripts.keys(account)
-    return ["EVALSHA", scripts.SCRIPT.sha, len(keys), *keys, *scripts.arguments(run_id, who, requests)]
+    return ("EVALSHA", scripts.SCRIPT.sha, len(keys), *keys, *scripts.arguments(run_id, who, requests))
 
 
 def _run_id(info: Any) -> str:

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha1
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -212,6 +213,7 @@ SCRIPT = assemble()
 """The script, with the server's own clock."""
 
 
+@lru_cache(maxsize=10_000)
 def keys(account: str) -> tuple[str, ...]:
     """Return the keys of an account: the hash tag keeps them in one slot of a cluster."""
     return tuple(f"admission:{{{account}}}:{name}" for name in KEYS)

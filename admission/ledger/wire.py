@@ -194,28 +194,19 @@ class Entry(NamedTuple):
     call_id: str
 
 
-def _plain(value: int | str) -> int | str:
-    """Return a number without the name that an enumeration gives it."""
-    return int(value) if isinstance(value, int) else value
-
-
 class Request:
     """One message to the ledger."""
 
     __slots__ = ()
     verb: ClassVar[str]
 
-    def records(self) -> list[str]:
-        """Return the names of the ledger's records that the request is about, as far as it names them."""
-        about = []
-        for letter, field in RECORD_OF.items():
-            if name := getattr(self, field, ""):
-                about.append(letter + name)
-        return about
-
     def fields(self) -> Wire:
         """Return the arguments in wire order."""
-        return [_plain(getattr(self, name)) for name in self.__dataclass_fields__]  # type: ignore[attr-defined]  # all are dataclasses
+        return [getattr(self, name) for name in self.__match_args__]  # type: ignore[attr-defined]  # all are dataclasses
+
+    def records(self) -> list[str]:
+        """Return the names of the ledger's records that the request is about, as far as it names them."""
+        return [letter + name for letter, field in RECORD_OF.items() if (name := getattr(self, field, ""))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,7 +315,7 @@ class Beat(Request):
         """Return the arguments in wire order, the entries flattened."""
         flat: Wire = [self.pause_at, self.pause_on, self.pause_reason]
         for entry in self.entries:
-            flat.extend([_plain(value) for value in entry])
+            flat.extend(entry)
         return flat
 
 

@@ -45,7 +45,8 @@ class Shelf:
     def execute(self, now: int, who: Who, *requests: Request) -> list[Wire]:
         """Run requests when the server's clock shows `now`."""
         self.client.set("now", now)
-        sent = scripts.arguments(self.run_id, who, requests)
+        # Enumerations travel as the numbers they stand for.
+        sent = [int(word) if isinstance(word, int) else word for word in scripts.arguments(self.run_id, who, requests)]
         return scripts.replies(self.client.eval(self._script.source, len(self.keys), *self.keys.values(), *sent))
 
     def dump(self, ran_at: int) -> dict[str, Any]:
