@@ -15,7 +15,7 @@ import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
-from admission.core.desk import Desk, Draft
+from admission.core.desk import Desk
 from admission.core.messages import LATER, Failed, Flush, Message
 from admission.drivers import ThreadBox
 from admission.errors import AdmissionError
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from admission.clocks import Clock
+    from admission.core.drafts import Draft
     from admission.ledger.wire import Request, Who, Wire
 
 logger = logging.getLogger("admission")

@@ -8,10 +8,10 @@ Times are seconds of the process's own clock; what goes to the ledger are ages a
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from admission.core.clockwatch import ClockWatch
+from admission.core.drafts import Draft
 from admission.core.messages import (
     Admitted,
     Answer,
@@ -29,7 +29,6 @@ from admission.core.messages import (
     GiveUp,
     LedgerDown,
     Message,
-    News,
     Offered,
     SayEnded,
     SayLeft,
@@ -43,8 +42,9 @@ from admission.core.messages import (
     Want,
 )
 from admission.core.ownbooks import OwnBooks, granted
-from admission.core.spans import booking_spans, millis, usage_numbers, wire_policy
-from admission.errors import Closed, UsageError
+from admission.core.reader import Reader
+from admission.core.spans import booking_spans, millis, wire_policy
+from admission.errors import Closed
 from admission.ledger.wire import (
     BEAT_MS,
     HEAD,
@@ -55,12 +55,10 @@ from admission.ledger.wire import (
     CallEnded,
     Claim,
     Code,
-    Duty,
     Head,
     Jumped,
     Outcome,
     Pause,
-    Reading,
     Refuse,
     Request,
     Started,
@@ -74,40 +72,10 @@ from admission.values import LaneStatus, Policy, Status
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Then = Callable[[Head, Wire, float], None]
+    from admission.core.drafts import Report, Then
 
 MOST_KEPT = 100_000
 """Notes kept while the ledger is away, at most."""
-
-
-class Report(Protocol):
-    """Where a desk tells what an operator should know: a documented event name and its facts."""
-
-    def __call__(self, event: str, /, **facts: object) -> None:
-        """Take one event."""
-        ...
-
-
-@dataclass(slots=True, eq=False)
-class Draft:
-    """A request that waits to be sent: made at sending time, since it bears ages.
-
-    Attributes:
-        make: Takes the time, returns the request.
-        then: Takes the reply's head, its rest, and when the request was sent.
-        box: Who waits for the answer.
-        note: It is kept until delivered, whatever becomes of the ledger.
-        want: The caller that it asks for.
-        reads: It belongs to the attempt to read the provider, which ends when it is not served.
-    """
-
-    make: Callable[[float], Request]
-    then: Then | None = None
-    box: Box | None = None
-    note: bool = True
-    want: Want | None = None
-    reads: bool = False
-    sent_at: float = 0.0
 
 
 class Desk:
@@ -137,12 +105,11 @@ class Desk:
         self.policy = wire_policy(policy)
         # Until it asks for a slot it only looks on: an operator's `status` must not change how the fleet decides.
         self._policy_text = self.policy.text() + ONLOOKER
-        self.source_timeout = source_timeout
-        self.fetch = fetch
         self.report = report
         self.beat_every = min(BEAT_MS / 1000, policy.lease_ttl / 3, policy.placement_timeout / 3)
         self.outbox: deque[Draft] = deque()
         self.own = OwnBooks()
+        self.reader = Reader(account, source_timeout, fetch, self.outbox.append, report)
         self.wants: dict[str, Want] = {}
         """Every caller that the ledger may have a seat for, by seat."""
         self.wants_ear = False
@@ -159,13 +126,6 @@ class Desk:
         self._since = 0
         self._beat_at: float | None = None
         self._next_at: float | None = None
-        self._due_at: float | None = None
-        self._reader = False
-        """Whether this process took the newest reading, and so takes the next one on time."""
-        self._reading_until: float | None = None
-        self._watchers: list[Box] = []
-        """Who waits for a reading without a seat."""
-        self._last_error: Exception | None = None
         self._pause = (0, 0, "")
         self._agreed = self.policy.text()
         self._lapsed: int | None = None
@@ -199,10 +159,13 @@ class Desk:
             case SetPause(box, on, reason):
                 self._send(lambda _: Pause(int(on), reason), self._paused(box, on=on, reason=reason), box, note=False)
             case GetReading(box):
-                self._watchers.append(box)
-                self._ask_duty(now, force=True)
-            case Fetched():
-                self._fetched(message, now)
+                self.reader.watchers.append(box)
+                self.reader.ask_duty(now, force=True)
+            case Fetched(error=error):
+                if error is not None and message.outcome is Outcome.FINAL:
+                    self._fail_callers(error)
+                self.reader.fetched(message)
+                self._awake(now)
             case Shut(box):
                 self._fail_callers(Closed("the guard was closed while the caller waited"))
                 self._shut(box)
@@ -256,7 +219,7 @@ class Desk:
             self.outbox.append(self._beat_draft([admitted.booking]))
             return
         self._take_head(head, admitted.sent_at, admitted.heard_at)
-        self._renew_reading(now)
+        self.reader.renew(now)
 
     def _decided(self, want: Want) -> Then:
         """Return what to do with the verdict on an ask or a claim."""
@@ -272,12 +235,12 @@ class Desk:
                 self.own.add(booking)
             elif code is Code.IN_LINE:
                 self.wants_ear = True
-            elif code is Code.UNREAD and not want.join and want.box not in self._watchers:
-                self._watchers.append(want.box)
+            elif code is Code.UNREAD and not want.join and want.box not in self.reader.watchers:
+                self.reader.watchers.append(want.box)
             if not want.join or code in {Code.GRANTED, Code.FULL, Code.WITHDRAWN}:
                 self.wants.pop(want.seat, None)
                 want.asked = code is Code.GRANTED
-            want.box.put(Answer(code, verdict, booking, self._last_error))
+            want.box.put(Answer(code, verdict, booking, self.reader.last_error))
 
         return then
 
@@ -291,7 +254,7 @@ class Desk:
             self.outbox.remove(draft)
 
         def then(head: Head, tail: Wire, _sent_at: float) -> None:
-            want.box.put(Answer(Code(head.code), Verdict(*tail), None, self._last_error))  # type: ignore[arg-type]  # same
+            want.box.put(Answer(Code(head.code), Verdict(*tail), None, self.reader.last_error))  # type: ignore[arg-type]  # same
 
         self._send(lambda _: Withdraw(want.seat, want.rid), then if answer else None, want.box if answer else None)
 
@@ -352,66 +315,10 @@ class Desk:
 
         return then
 
-    # Reading the provider
-
-    def _ask_duty(self, now: float, *, force: bool = False) -> None:
-        """Ask for the duty to read, unless an attempt is under way here."""
-        if self._reading_until is not None and now < self._reading_until:
-            return
-        self._reading_until = now + self.source_timeout + 1.0
-        self._due_at = None
-
-        def then(head: Head, tail: Wire, _sent_at: float) -> None:
-            if head.code == Code.GRANTED:
-                self.fetch(int(tail[0]))
-                return
-            self._reading_until = None
-            self._reader = False
-            if force:
-                self._tell_watchers()
-
-        duty = Duty(max(1, millis(self.source_timeout)), int(force))
-        self.outbox.append(Draft(lambda _: duty, then, note=False, reads=True))
-
-    def _fetched(self, fetched: Fetched, now: float) -> None:
-        error = fetched.error
-        if error is not None:
-            self._last_error = error
-            final = fetched.outcome is Outcome.FINAL
-            self.report("reading_final" if final else "reading_failed", account=self.account, error=str(error))
-            if final:
-                self._fail_callers(error)
-        limit, count, stamp = (-1, -1, -1) if fetched.usage is None else usage_numbers(fetched.usage)
-        retry_after = millis(getattr(error, "retry_after", None) or 0.0)
-        text = "" if error is None else str(error)[:200]
-        reading = Reading(fetched.t0, int(fetched.outcome), limit, count, stamp, retry_after, text)
-
-        def then(head: Head, _tail: Wire, _sent_at: float) -> None:
-            self._reading_written(fetched, Code(head.code))
-
-        self.outbox.append(Draft(lambda _: reading, then, note=False, reads=True))
-        self._awake(now)
-
-    def _reading_written(self, fetched: Fetched, code: Code) -> None:
-        self._reading_until = None
-        self._reader = fetched.outcome in {Outcome.READ, Outcome.PASSING}
-        if code is Code.CACHED:
-            self._last_error = UsageError("the provider repeats an old answer: its timestamp does not move")
-        elif fetched.outcome is Outcome.READ and code in {Code.OK, Code.DISBELIEVED}:
-            self._last_error = None
-        if code in {Code.OVERLAPPING, Code.TOO_OLD, Code.CACHED, Code.DISBELIEVED}:
-            self.report("reading_" + code.name.lower(), account=self.account)
-        self._tell_watchers(fetched.error)
-
     def _fail_callers(self, error: Exception) -> None:
-        for box in [*(want.box for want in self.wants.values()), *self._watchers]:
+        for box in [*(want.box for want in self.wants.values()), *self.reader.watchers]:
             box.put(Failed(error))
-        self._watchers.clear()
-
-    def _tell_watchers(self, error: Exception | None = None) -> None:
-        for box in self._watchers:
-            box.put(News(error))
-        self._watchers.clear()
+        self.reader.watchers.clear()
 
     # Time
 
@@ -426,8 +333,7 @@ class Desk:
         times = [self._beat_at]
         if self.wants:
             times.append(self._next_at)
-            if self._reader and self._reading_until is None:
-                times.append(self._due_at)
+            times.append(self.reader.wake_at())
         return min((time for time in times if time is not None), default=None)
 
     def tick(self, now: float) -> None:
@@ -439,8 +345,8 @@ class Desk:
         if beats:
             self._beat(now)
         # The newest reader goes on in time; the others look once a beat whether it still does.
-        if (beats or self._reader) and self.wants and self._due_at is not None and now >= self._due_at:
-            self._ask_duty(now)
+        if self.wants and (beats or self.reader.goes_on):
+            self.reader.renew(now)
 
     def look_again(self, now: float) -> None:
         """Offers may have been missed (the wake-up connection is back): ask for them at once."""
@@ -514,8 +420,9 @@ class Desk:
         self._take_head(head, draft.sent_at, now)
         if draft.then is not None:
             draft.then(head, reply[HEAD:], draft.sent_at)
+        # Somebody here asked for a slot: renew the reading when it is due, also while it still admits.
         if draft.want is not None:
-            self._renew_reading(now)
+            self.reader.renew(now)
 
     def _take_head(self, head: Head, sent_at: float, now: float) -> None:
         """Take what the ledger tells of itself and the account with every reply."""
@@ -529,12 +436,7 @@ class Desk:
         self._since = head.since
         self.line = head.waiting
         self._next_at = now + (head.next_at - head.now) / 1000 if head.next_at else None
-        self._due_at = now + (head.due_at - head.now) / 1000
-
-    def _renew_reading(self, now: float) -> None:
-        """Somebody here asked for a slot: renew the reading when it is due, also while it still admits."""
-        if self._due_at is not None and now >= self._due_at:
-            self._ask_duty(now)
+        self.reader.due_at = now + (head.due_at - head.now) / 1000
 
     def failed(self, drafts: list[Draft], error: Exception, now: float) -> None:
         """The ledger did not answer these drafts: keep the notes, tell who waits."""
@@ -548,7 +450,7 @@ class Desk:
             if draft.note:
                 kept.append(draft)
             elif draft.reads:
-                self._reading_lost(error)
+                self.reader.lost(error)
         self.outbox.extendleft(reversed(kept))
         self._awake(now)
 
@@ -564,17 +466,7 @@ class Desk:
         if draft.note or draft.box is not None:
             self.outbox.append(draft)
         elif draft.reads:
-            self._reading_lost(None)
-
-    def _reading_lost(self, error: Exception | None) -> None:
-        """The ledger did not take part in an attempt to read: it is over, and whoever waits hears of that."""
-        self._reading_until = None
-        if error is None:
-            self._tell_watchers()
-            return
-        for box in self._watchers:
-            box.put(LedgerDown(error))
-        self._watchers.clear()
+            self.reader.lost(None)
 
     def _tell_all_again(self, now: float) -> None:
         """The ledger has forgotten this process: list every reservation, and let the callers ask anew."""

@@ -1,0 +1,129 @@
+"""One process's part in reading the provider: it asks for the duty, begins an attempt, and writes what came of it.
+
+No I/O, no clock. Times are seconds of the process's own clock.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from admission.core.drafts import Draft
+from admission.core.messages import LedgerDown, News
+from admission.core.spans import millis, usage_numbers
+from admission.errors import UsageError
+from admission.ledger.wire import Code, Duty, Head, Outcome, Reading, Wire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from admission.core.drafts import Report
+    from admission.core.messages import Box, Fetched
+
+MARGIN = 1.0
+"""Seconds beyond the source's timeout after which an attempt of which nothing was heard is given up."""
+
+
+class Reader:
+    """Takes its desk's turns at reading the provider.
+
+    Args:
+        account: The account's name.
+        source_timeout: Seconds after which a reading of the provider is given up.
+        fetch: Begins an attempt to read, by its token; its `Fetched` comes back as a message.
+        send: Takes what the ledger is to be told.
+        report: Takes what an operator should know.
+    """
+
+    def __init__(
+        self,
+        account: str,
+        source_timeout: float,
+        fetch: Callable[[int], None],
+        send: Callable[[Draft], None],
+        report: Report,
+    ) -> None:
+        self._account = account
+        self._source_timeout = source_timeout
+        self._fetch = fetch
+        self._send = send
+        self._report = report
+        self.due_at: float | None = None
+        """When the next attempt may begin, as the ledger said last."""
+        self.goes_on = False
+        """Whether this process took the newest reading, and so takes the next one on time."""
+        self.watchers: list[Box] = []
+        """Who waits for a reading without a seat."""
+        self.last_error: Exception | None = None
+        self._until: float | None = None
+        """When the attempt that is under way here is given up."""
+
+    def wake_at(self) -> float | None:
+        """Return when this process takes the next reading, if it does."""
+        return self.due_at if self.goes_on and self._until is None else None
+
+    def renew(self, now: float) -> None:
+        """Ask for the duty if a reading is due."""
+        if self.due_at is not None and now >= self.due_at:
+            self.ask_duty(now)
+
+    def ask_duty(self, now: float, *, force: bool = False) -> None:
+        """Ask for the duty to read, unless an attempt is under way here. `force`: also before a reading is due."""
+        if self._until is not None and now < self._until:
+            return
+        self._until = now + self._source_timeout + MARGIN
+        self.due_at = None
+
+        def then(head: Head, tail: Wire, _sent_at: float) -> None:
+            if head.code == Code.GRANTED:
+                self._fetch(int(tail[0]))
+                return
+            self._until = None
+            self.goes_on = False
+            if force:
+                self._tell_watchers()
+
+        duty = Duty(max(1, millis(self._source_timeout)), int(force))
+        self._send(Draft(lambda _: duty, then, note=False, reads=True))
+
+    def fetched(self, fetched: Fetched) -> None:
+        """Write what became of an attempt."""
+        error = fetched.error
+        if error is not None:
+            self.last_error = error
+            event = "reading_final" if fetched.outcome is Outcome.FINAL else "reading_failed"
+            self._report(event, account=self._account, error=str(error))
+        limit, count, stamp = (-1, -1, -1) if fetched.usage is None else usage_numbers(fetched.usage)
+        retry_after = millis(getattr(error, "retry_after", None) or 0.0)
+        text = "" if error is None else str(error)[:200]
+        reading = Reading(fetched.t0, int(fetched.outcome), limit, count, stamp, retry_after, text)
+
+        def then(head: Head, _tail: Wire, _sent_at: float) -> None:
+            self._written(fetched, Code(head.code))
+
+        self._send(Draft(lambda _: reading, then, note=False, reads=True))
+
+    def _written(self, fetched: Fetched, code: Code) -> None:
+        self._until = None
+        self.goes_on = fetched.outcome in {Outcome.READ, Outcome.PASSING}
+        if code is Code.CACHED:
+            self.last_error = UsageError("the provider repeats an old answer: its timestamp does not move")
+        elif fetched.outcome is Outcome.READ and code in {Code.OK, Code.DISBELIEVED}:
+            self.last_error = None
+        if code in {Code.OVERLAPPING, Code.TOO_OLD, Code.CACHED, Code.DISBELIEVED}:
+            self._report("reading_" + code.name.lower(), account=self._account)
+        self._tell_watchers(fetched.error)
+
+    def lost(self, error: Exception | None) -> None:
+        """The ledger did not take part in an attempt: it is over, and whoever waits hears of that."""
+        self._until = None
+        if error is None:
+            self._tell_watchers()
+            return
+        for box in self.watchers:
+            box.put(LedgerDown(error))
+        self.watchers.clear()
+
+    def _tell_watchers(self, error: Exception | None = None) -> None:
+        for box in self.watchers:
+            box.put(News(error))
+        self.watchers.clear()
