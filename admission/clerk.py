@@ -218,9 +218,11 @@ class Clerk:
         self._receive(self._wait(now))
         if self.store.lingers and self._retry_at is None and self._only_notes():
             self._lingering = True
-            self._receive(LINGER)
-            # Whoever did not ring must be heard: first no more of them, then look once more.
-            self._lingering = False
+            try:
+                self._receive(LINGER)
+            finally:
+                self._lingering = False
+            # Whoever did not ring must be heard: now that nobody omits it any more, look once again.
             self._take_later()
         now = self.clock.now()
         if self._look_again:

@@ -1,0 +1,153 @@
+"""What a desk makes of callers that asked the ledger by themselves: fed by hand, without I/O."""
+
+from __future__ import annotations
+
+import pytest
+
+from admission import Policy
+from admission.core.desk import Desk, direct_answer
+from admission.core.messages import Admitted, AskFor, GetStatus, GiveUp, SayEnded, SayPlaced, Want
+from admission.ledger.book import Book
+from admission.ledger.wire import Ask, Beat, Code, Kind, Reading, Withdraw
+
+ACCOUNT = "acme"
+POLICY = Policy(visibility_lag=1.0)
+T0 = 1_000.0
+
+
+class Box:
+    def __init__(self):
+        self.mail = []
+
+    def put(self, mail):
+        self.mail.append(mail)
+        return True
+
+
+class Pair:
+    """A desk, and the book that it speaks to when told to."""
+
+    def __init__(self, limit=5):
+        self.now = T0
+        self.reports = []
+        self.book = Book(int(T0 * 1000), cold=False)
+        self.desk = Desk(
+            ACCOUNT,
+            "p.1",
+            POLICY,
+            source_timeout=5.0,
+            fetch=lambda _: None,
+            report=lambda event, **facts: self.reports.append(event),
+        )
+        self.limit = limit
+        self.names = iter(range(1_000))
+        self.say(GetStatus(Box()))
+        self.after(0.1)
+        self.read()
+        self.say(AskFor(self.want()))
+
+    def after(self, seconds):
+        self.now += seconds
+
+    def read(self):
+        t0 = int(self.now * 1000)
+        self.after(0.01)
+        self.execute(self.desk._who(), Reading(t0, 0, self.limit, 0, -1, 0, ""))
+
+    def want(self, **more):
+        name = f"p.1.{next(self.names)}"
+        return Want(Box(), name, name, "default", Kind.HOLD, POLICY, self.now, None, join=True, **more)
+
+    def execute(self, who, *requests):
+        return self.book.execute(int(self.now * 1000), who, *requests)
+
+    def say(self, *messages):
+        """Give messages to the desk, and everything that it then sends to the book; return that."""
+        for message in messages:
+            self.desk.handle(message, self.now)
+        said = []
+        while batch := self.desk.take(self.now):
+            for draft, who, request in batch:
+                said.append(request)
+                self.desk.replied(draft, self.execute(who, request)[0], self.now)
+        return said
+
+    def ask_directly(self, want):
+        """Do what a caller does that asks by itself; return what it tells its desk."""
+        who, request = self.desk.direct_request(want)
+        want.asked = True
+        (reply,) = self.execute(who, request)
+        answer = direct_answer(want, reply, self.now)
+        return Admitted(want, answer.booking, reply, self.now, self.now)
+
+
+def test_a_caller_may_ask_by_itself_once_slots_are_granted_at_once():
+    pair = Pair()
+    _, request = pair.desk.direct_request(pair.want())
+    assert (type(request), request.join) == (Ask, 0)
+
+
+@pytest.mark.parametrize(
+    "hinder",
+    [
+        lambda desk: setattr(desk, "flows", False),
+        lambda desk: setattr(desk, "line", 1),
+        lambda desk: setattr(desk, "closed", True),
+        lambda desk: setattr(desk, "down", OSError("away")),
+    ],
+    ids=["refused before", "somebody waits", "closed", "the ledger is away"],
+)
+def test_it_does_not_where_that_is_of_little_use(hinder):
+    pair = Pair()
+    hinder(pair.desk)
+    assert pair.desk.direct_request(pair.want()) is None
+
+
+def test_the_next_caller_goes_the_common_way_after_one_was_not_granted():
+    pair = Pair(limit=1)
+    assert pair.desk.flows
+    pair.say(AskFor(pair.want()))
+    assert not pair.desk.flows
+
+
+def test_what_was_granted_directly_is_told_like_any_other():
+    pair = Pair()
+    admitted = pair.ask_directly(pair.want())
+    rid = admitted.booking.rid
+    pair.after(0.5)
+    said = pair.say(admitted, SayPlaced(rid, pair.now, late=False, call_id="call"), SayEnded(rid, placed=True))
+    assert [request.verb for request in said if request.verb != "duty"] == ["placed", "ended"]
+    assert rid not in pair.book.reservations.facts
+
+
+def test_a_refusal_grants_nothing():
+    pair = Pair(limit=1)
+    pair.desk.flows = True
+    who, request = pair.desk.direct_request(pair.want())
+    (reply,) = pair.execute(who, request)
+    assert reply[0] == Code.SATURATED
+    assert direct_answer(pair.want(), reply, pair.now) is None
+
+
+def test_who_gave_up_before_its_desk_heard_of_the_grant_keeps_nothing():
+    pair = Pair()
+    want = pair.want()
+    admitted = pair.ask_directly(want)
+    said = pair.say(GiveUp(want), admitted)
+    assert Withdraw(want.seat, want.rid) in said
+    assert want.rid not in pair.book.reservations.facts
+    assert want.rid not in pair.desk.own.bookings
+
+
+def test_what_was_granted_in_an_epoch_that_is_gone_is_told_to_the_new_one():
+    pair = Pair()
+    admitted = pair.ask_directly(pair.want())
+    pair.after(1)
+    pair.book._new_epoch(int(pair.now * 1000), pair.desk.policy)
+    # The desk learns of the new epoch, and lists what it knows; of the grant it hears after that.
+    pair.say(AskFor(pair.want()))
+    assert "new_epoch" in pair.reports
+    assert admitted.booking.rid not in pair.book.reservations.facts
+    said = pair.say(admitted)
+    assert any(isinstance(request, Beat) and request.entries for request in said)
+    assert admitted.booking.rid in pair.book.reservations.facts
