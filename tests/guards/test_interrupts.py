@@ -122,13 +122,22 @@ async def test_an_exception_at_any_line_leaves_nothing_behind(colour, way):
 @contextlib.contextmanager
 def time_limit(error):
     """Have a signal raise `error` in the main thread, as frameworks do it; give what sends the signal."""
+    rung = threading.Event()
 
     def ring(*_):
-        raise error("the time is over")
+        if not rung.is_set():
+            rung.set()
+            raise error("the time is over")
+
+    def send():
+        # One that comes just before the thread begins to wait does not end the wait.
+        while not rung.is_set():
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
+            rung.wait(0.05)
 
     before = signal.signal(signal.SIGUSR1, ring)
     try:
-        yield lambda: signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
+        yield send
     finally:
         signal.signal(signal.SIGUSR1, before)
 
@@ -199,11 +208,16 @@ def test_ctrl_c_in_an_event_loop_cancels_its_callers():
     watcher = stage.another(Threads())
     holder = watcher.guard.acquire()
 
+    loops = []
+
     async def interrupt():
         await until(Threads(), lambda: watcher.guard.status().waiting == 3)
         os.kill(os.getpid(), signal.SIGINT)
+        # A signal that comes just before the loop begins to wait does not end the wait.
+        loops[0].call_soon_threadsafe(lambda: None)
 
     async def wait(stage):
+        loops.append(asyncio.get_running_loop())
         await asyncio.gather(*(stage.guard.acquire() for _ in range(3)))
 
     job = Threads().start(interrupt())
