@@ -34,6 +34,12 @@ class Wire:
         return replies
 
 
+async def recover(stage, wire):
+    """Let the ledger be reached again, and time pass until it was."""
+    wire.cut = False
+    await stage.outcome(stage.start(stage.guard.status()))
+
+
 @both_colours
 async def test_nothing_is_admitted_while_the_ledger_is_away(colour):
     async with Stage(colour, 2) as stage:
@@ -45,8 +51,7 @@ async def test_nothing_is_admitted_while_the_ledger_is_away(colour):
         assert caught.value.cause is REFUSED
         with pytest.raises(LedgerUnavailable, match="connection refused"):
             await stage.outcome(stage.start(stage.guard.acquire(timeout=2)))
-        wire.cut = False
-        stage.clock.advance(1)
+        await recover(stage, wire)
         await stage.waiting(0)
         assert await stage.claimable() == 2
 
@@ -83,8 +88,7 @@ async def test_leaving_never_raises_and_is_told_when_the_ledger_is_back(colour):
             await block.__aexit__(type(error), error, None)
         with pytest.raises(LedgerUnavailable):
             await stage.outcome(stage.start(stage.guard.status()), step=0.05)
-        wire.cut = False
-        stage.clock.advance(1)
+        await recover(stage, wire)
         assert (await stage.status(lambda status: status.in_use == 3)).pending == 3
 
 
@@ -97,8 +101,7 @@ async def test_who_asks_or_commands_is_told_that_the_ledger_is_away(colour):
         for ask in (stage.guard.status, stage.guard.refresh, lambda: stage.guard.pause("x"), stage.guard.resume):
             with pytest.raises(LedgerUnavailable, match="connection refused"):
                 await stage.outcome(stage.start(ask()), step=0.05)
-        wire.cut = False
-        stage.clock.advance(1)
+        await recover(stage, wire)
         assert not (await stage.guard.status()).paused
 
 
@@ -113,8 +116,7 @@ async def test_news_of_calls_is_kept_until_the_ledger_is_back(colour):
         wire.cut = True
         for tell in (stage.guard.call_ended("call-1"), stage.guard.call_started("call-2")):
             assert await stage.outcome(stage.start(tell)) is None
-        wire.cut = False
-        stage.clock.advance(1)
+        await recover(stage, wire)
         await stage.status(lambda status: (status.in_use, status.pending) == (1, 1))
         reservation.release()
 
@@ -132,7 +134,7 @@ async def test_a_lost_reply_books_nothing_twice(colour, lost):
         reservation.placed("call-1")
         reservation.ended()
         await stage.until(lambda: stage.clock.advance(0.05) or not wire.deaf)
-        stage.clock.advance(1)
+        await recover(stage, wire)
         await stage.status(lambda status: status.in_use == 0)
         assert await stage.claimable() == 2
 
@@ -163,8 +165,7 @@ async def test_closing_waits_a_moment_for_the_ledger_and_logs_what_is_left(colou
         assert "closed with 1 notes that the ledger of acme did not take" in caplog.text
 
         async def delivered():
-            stage.clock.advance(0.25)
-            return (await other.status()).in_use == 0
+            return (await stage.outcome(stage.start(other.status()))).in_use == 0
 
         wire.cut = False
         await stage.until(delivered)
@@ -181,6 +182,5 @@ async def test_an_outage_is_logged_once(colour, caplog):
             await colour.look()
             stage.clock.advance(0.25)
         assert sum(record.event == "ledger_down" for record in caplog.records) == 1
-        wire.cut = False
-        stage.clock.advance(1)
+        await recover(stage, wire)
         await stage.status(lambda status: status.in_use == 0)
