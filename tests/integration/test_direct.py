@@ -108,6 +108,22 @@ def test_a_task_of_a_free_account_does_not_wait_for_the_clerk(server):
         asyncio.run(run(*pair))
 
 
+def test_a_loop_that_cannot_watch_sockets_leaves_the_asking_to_the_clerk(server):
+    class Blind(asyncio.SelectorEventLoop):
+        def add_reader(self, *_):
+            raise NotImplementedError
+
+    async def run(guard, watcher):
+        async with guard:
+            await awarm(guard)
+            reservation = await guard.acquire(timeout=20)
+            assert watcher.status().pending == 1
+            reservation.ended()
+
+    with guarded(server, "blind", AsyncGuard) as pair, asyncio.Runner(loop_factory=Blind) as runner:
+        runner.run(run(*pair))
+
+
 def test_a_caller_waits_in_line_when_nothing_is_free(server):
     with guarded(server, "full") as (guard, watcher):
         warm(guard)
