@@ -21,6 +21,8 @@ LIMIT, FOREIGN = 20, 4
 LAG = REFRESH = 0.1
 WARM = 4.0
 """Seconds from the beginning to the first measuring: a new ledger admits nobody for the first beat."""
+CALL = 4.0
+"""Seconds of a call, more or less: long enough that a slow machine's dials do not count for much."""
 SPAN = 15.0
 """Seconds of calls."""
 LATE = 4.0
@@ -65,7 +67,7 @@ def run_all(killed):
         for name, way in WAYS.items():
             at = stack.enter_context(provider(LIMIT, foreign=FOREIGN, visibility_lag=LAG))
             providers[name] = at
-            fleets[name] = stack.enter_context(fleet(at, redis.url, account=name, policy=POLICY, **way))
+            fleets[name] = stack.enter_context(fleet(at, redis.url, account=name, policy=POLICY, call=CALL, **way))
         for one in fleets.values():
             one.begin()
         began = time.monotonic()
