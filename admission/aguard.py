@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING, Any, Never, ParamSpec, TypeVar
 
 from admission import direct
-from admission.base import UNSET, BlockBase, GuardBase, check_function, check_kind, outcome_of
+from admission.base import UNSET, BlockBase, GuardBase, check_function, check_kind, check_lane, outcome_of
 from admission.clerk import DRAIN
 from admission.core import plans
 from admission.core.exits import ByValue, judge
@@ -17,6 +17,7 @@ from admission.core.messages import (
     Fetched,
     GetStatus,
     GiveUp,
+    SetLane,
     SetPause,
     Shut,
     TellEnded,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
     from admission.core.exits import Exit
     from admission.core.messages import Answer, Effect
-    from admission.values import Status
+    from admission.values import Lane, Status
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -143,26 +144,48 @@ class AsyncGuard(GuardBase):
         box = LoopBox(self._clock)
         return await self._run(plans.refresh(box, self._timeout + self._patience), box)
 
-    async def pause(self, reason: str) -> None:
+    async def pause(self, reason: str, lane: str | None = None) -> None:
         """Stop the very next claim of the whole fleet; running calls go on, callers wait on.
 
         Args:
             reason: What operators and refused callers are told.
+            lane: Only the claims of this lane; `None` for all.
 
         Raises:
             LedgerUnavailable: The ledger does not answer; nothing is paused.
+            ConfigurationError: There is no such lane.
         """
         box = LoopBox(self._clock)
-        await self._run(plans.ask(SetPause(box, on=True, reason=str(reason)[:200]), self._patience), box)
+        message = SetPause(box, on=True, reason=str(reason)[:200], lane=lane or "")
+        await self._run(plans.ask(message, self._patience), box)
 
-    async def resume(self) -> None:
+    async def resume(self, lane: str | None = None) -> None:
         """Undo `pause`.
 
+        Args:
+            lane: The lane that was paused; `None` for the account.
+
         Raises:
-            LedgerUnavailable: The ledger does not answer; the account stays paused.
+            LedgerUnavailable: The ledger does not answer; nothing is resumed.
+            ConfigurationError: There is no such lane.
         """
         box = LoopBox(self._clock)
-        await self._run(plans.ask(SetPause(box, on=False, reason=""), self._patience), box)
+        await self._run(plans.ask(SetPause(box, on=False, reason="", lane=lane or ""), self._patience), box)
+
+    async def set_lane(self, lane: Lane) -> None:
+        """Set how a lane is served, for the whole fleet and from the next claim on; a new one is added.
+
+        The last word counts. A lane cannot be removed; nobody is thrown out where a cap is lowered below use.
+
+        Args:
+            lane: The lane's name, and all of its settings.
+
+        Raises:
+            LedgerUnavailable: The ledger does not answer; nothing is set.
+            ConfigurationError: The account has too many lanes, or `lane` is no `Lane`.
+        """
+        box = LoopBox(self._clock)
+        await self._run(plans.ask(SetLane(box, check_lane(lane)), self._patience), box)
 
     async def close(self) -> None:
         """Wake the waiters with `Closed`, and deliver what was noted, for at most 2 s; what is left is logged."""

@@ -10,6 +10,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
 from admission.clerk import DRAIN, Clerk
+from admission.core import plans
 from admission.core.desk import Desk
 from admission.core.exits import RefusedCall
 from admission.core.messages import Fetched, Message, Want
@@ -48,6 +49,9 @@ TEXTS = {
     "lapsed": "%(reservations)s reservations lapsed: their processes were not heard, or max_call_duration was over",
     "lapsed_process": "the ledger of %(account)s had given this process up; everything is told again",
     "new_epoch": "the ledger of %(account)s lost its data or began anew (epoch %(epoch)s); everything is told again",
+    "lane_changed": "lane %(lane)s is served by other settings now: %(settings)s (before: %(before)s)",
+    "lanes_told": "lanes of %(account)s were declared or set: %(lanes)s",
+    "lanes_refused": "lanes of %(account)s were refused, there are too many: %(lanes)s",
     "clock_jumped": "the clock of the ledger of %(account)s jumped forward by %(seconds)s s",
     "ledger_down": "the ledger of %(account)s does not answer: %(error)s; notes are kept until it does",
     "note_lost": "more than %(kept)s notes are kept for the ledger: the oldest was dropped",
@@ -55,11 +59,13 @@ TEXTS = {
 """The log records, by event name; each has `event` and its facts as `extra`."""
 
 
+QUIET = {"refused_by_provider", "reading_cached", "reading_overlapping", "lanes_told"}
+"""What is no warning: it happens in a fleet that works."""
+
+
 def log_event(event: str, /, **facts: object) -> None:
     """Write one event of a desk to the logger `admission`."""
-    level = (
-        logging.INFO if event in {"refused_by_provider", "reading_cached", "reading_overlapping"} else logging.WARNING
-    )
+    level = logging.INFO if event in QUIET else logging.WARNING
     extra = {"event": event, **{f"admission_{name}": value for name, value in facts.items()}}
     logger.log(level, TEXTS[event], facts, extra=extra)
 
@@ -81,7 +87,8 @@ class GuardBase:
         account: The account's name in the ledger; defaults to the source's own (`PureTalk`: a hash of base URL and
             key). Custom sources without an `account` attribute must be given one.
         policy: How the guard decides.
-        lanes: The classes of traffic; there is always `default`.
+        lanes: The classes of traffic that this guard declares; there is always `default`. Lanes live in the ledger,
+            where the newest word on each counts: a declaration that says something new, or `set_lane`.
         wait: A tenacity `wait`: when a waiter attempts. `None`: jittered, exponential from 0.1 to 2 s.
         stop: A tenacity `stop`: when a waiter gives up. `None`: only at its timeout.
 
@@ -112,11 +119,7 @@ class GuardBase:
         self.policy = policy if policy is not None else Policy()
         if not isinstance(self.policy, Policy):
             raise ConfigurationError(f"policy={policy!r}: give a Policy")
-        if self.policy.starts_per_second is not None:
-            raise ConfigurationError("starts_per_second: this version does not pace starts yet; leave it None")
-        self._lanes = {"default": Lane("default")} | {lane.name: lane for lane in lanes}
-        if set(self._lanes) != {"default"}:
-            raise ConfigurationError("lanes: this version serves the lane 'default' alone")
+        self._lanes = {check_lane(lane).name: lane for lane in lanes}
         self._source = source
         self._own_ledger = ledger is None
         self._ledger: Ledger = MemoryLedger() if ledger is None else ledger
@@ -169,6 +172,7 @@ class GuardBase:
             self.account,
             f"{process_token()}.{secrets.token_hex(3)}",
             self.policy,
+            lanes=self._lanes.values(),
             source_timeout=self._timeout,
             fetch=self._begin_reading,
             report=log_event,
@@ -194,8 +198,7 @@ class GuardBase:
 
     def _want(self, box: Box, lane: str, kind: Kind, timeout: Any) -> Want:
         """Return what one caller wants, its deadline counted from now."""
-        if lane not in self._lanes:
-            raise ConfigurationError(f"lane {lane!r} is not declared; known are: {', '.join(sorted(self._lanes))}")
+        check_name("lane", lane)
         if self._closed:
             raise Closed("the guard is closed")
         timeout = self.policy.timeout if timeout is UNSET else timeout
@@ -267,9 +270,10 @@ class BlockBase:
     ) -> None:
         if timeout is not UNSET:
             check_timeout(timeout)
-        if lane not in guard._lanes:
-            known = ", ".join(sorted(guard._lanes))
-            raise ConfigurationError(f"lane {lane!r} is not declared; known are: {known}")
+        check_name("lane", lane)
+        declared = guard._lanes.get(lane)
+        if kind is Kind.PLACE and declared is not None and declared.max_in_flight is not None:
+            raise ConfigurationError(plans.untracked(lane))
         self._guard = guard
         self._kind = kind
         self._lane = lane
@@ -303,6 +307,17 @@ class BlockBase:
         """Whether a refused run of a decorated function goes back to the head of the line."""
         in_time = want.join and (want.deadline is None or now < want.deadline)
         return self._retry and in_time and isinstance(way, RefusedCall)
+
+
+def check_lane(lane: object) -> Lane:
+    """Return a lane.
+
+    Raises:
+        ConfigurationError: It is none.
+    """
+    if not isinstance(lane, Lane):
+        raise ConfigurationError(f"lane {lane!r}: give a Lane, as in Lane('callbacks')")
+    return lane
 
 
 def check_function(fn: Any, *, coroutine: bool, made_by: str) -> None:

@@ -8,7 +8,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Never, ParamSpec, TypeVar
 
 from admission import direct
-from admission.base import UNSET, BlockBase, GuardBase, check_function, check_kind, outcome_of
+from admission.base import UNSET, BlockBase, GuardBase, check_function, check_kind, check_lane, outcome_of
 from admission.clerk import DRAIN
 from admission.core import plans
 from admission.core.exits import ByValue, judge
@@ -16,6 +16,7 @@ from admission.core.messages import (
     Fetched,
     GetStatus,
     GiveUp,
+    SetLane,
     SetPause,
     Shut,
     TellEnded,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from admission.core.exits import Exit
     from admission.core.messages import Answer, Effect
-    from admission.values import Status
+    from admission.values import Lane, Status
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -141,26 +142,48 @@ class Guard(GuardBase):
         box = ThreadBox(self._clock)
         return self._run(plans.refresh(box, self._timeout + self._patience), box)
 
-    def pause(self, reason: str) -> None:
+    def pause(self, reason: str, lane: str | None = None) -> None:
         """Stop the very next claim of the whole fleet; running calls go on, callers wait on.
 
         Args:
             reason: What operators and refused callers are told.
+            lane: Only the claims of this lane; `None` for all.
 
         Raises:
             LedgerUnavailable: The ledger does not answer; nothing is paused.
+            ConfigurationError: There is no such lane.
         """
         box = ThreadBox(self._clock)
-        self._run(plans.ask(SetPause(box, on=True, reason=str(reason)[:200]), self._patience), box)
+        message = SetPause(box, on=True, reason=str(reason)[:200], lane=lane or "")
+        self._run(plans.ask(message, self._patience), box)
 
-    def resume(self) -> None:
+    def resume(self, lane: str | None = None) -> None:
         """Undo `pause`.
 
+        Args:
+            lane: The lane that was paused; `None` for the account.
+
         Raises:
-            LedgerUnavailable: The ledger does not answer; the account stays paused.
+            LedgerUnavailable: The ledger does not answer; nothing is resumed.
+            ConfigurationError: There is no such lane.
         """
         box = ThreadBox(self._clock)
-        self._run(plans.ask(SetPause(box, on=False, reason=""), self._patience), box)
+        self._run(plans.ask(SetPause(box, on=False, reason="", lane=lane or ""), self._patience), box)
+
+    def set_lane(self, lane: Lane) -> None:
+        """Set how a lane is served, for the whole fleet and from the next claim on; a new one is added.
+
+        The last word counts. A lane cannot be removed; nobody is thrown out where a cap is lowered below use.
+
+        Args:
+            lane: The lane's name, and all of its settings.
+
+        Raises:
+            LedgerUnavailable: The ledger does not answer; nothing is set.
+            ConfigurationError: The account has too many lanes, or `lane` is no `Lane`.
+        """
+        box = ThreadBox(self._clock)
+        self._run(plans.ask(SetLane(box, check_lane(lane)), self._patience), box)
 
     def close(self) -> None:
         """Wake the waiters with `Closed`, and deliver what was noted, for at most 2 s; what is left is logged."""

@@ -165,11 +165,24 @@ def check_timeout(timeout: object) -> None:
 
 @dataclass(frozen=True, slots=True)
 class LaneStatus:
-    """What one lane does now: callers `waiting`, reservations `in_flight` that the ledger holds booked."""
+    """What one lane does now.
+
+    Attributes:
+        name: The lane's name.
+        waiting: Callers that wait in it.
+        in_flight: Reservations of it that the ledger holds booked.
+        paused: Whether an operator has paused it.
+        pause_reason: What they gave as the reason; empty when it is not paused.
+        settings: How it is served, as it was told last; the priority of a `default` that nobody declared is the lowest
+            of all.
+    """
 
     name: str
     waiting: int
     in_flight: int
+    paused: bool = False
+    pause_reason: str = ""
+    settings: Lane | None = None
 
 
 @dataclass(frozen=True, slots=True)

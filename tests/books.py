@@ -22,6 +22,8 @@ from admission.ledger.wire import (
     Head,
     Jumped,
     Kind,
+    Lanes,
+    LaneWire,
     Leave,
     Outcome,
     Pause,
@@ -34,6 +36,7 @@ from admission.ledger.wire import (
     Verdict,
     Who,
     Withdraw,
+    Word,
 )
 
 START = 1_000_000
@@ -46,7 +49,7 @@ SETTLE = TIMEOUT + LAG
 """From a claim to its settle time."""
 
 POLICY = PolicyWire(
-    refresh=REFRESH, staleness=15_000, lease=LEASE, headroom=0, max_waiting=10_000, lag=LAG, duration=DURATION
+    refresh=REFRESH, staleness=15_000, lease=LEASE, headroom=0, max_waiting=10_000, lag=LAG, duration=DURATION, pace=0
 )
 
 
@@ -79,6 +82,8 @@ class State(NamedTuple):
     booked: int
     pause_on: int
     pause_reason: str
+    lanes: dict[str, tuple[int, int]]
+    """By lane, how many wait in it and how many of it are booked."""
 
 
 class Beaten(NamedTuple):
@@ -89,6 +94,8 @@ class Beaten(NamedTuple):
     pause_reason: str
     policy: PolicyWire
     lapsed: int
+    lanes_at: int
+    lanes: tuple[LaneWire, ...]
     offers: tuple[str, ...]
 
 
@@ -154,7 +161,7 @@ class Desk:
 
     @property
     def room(self) -> int:
-        return self.book._room(self.now)
+        return max(0, self.book._free(self.now) - self.book._agreed.headroom)
 
     @property
     def offers(self) -> set[str]:
@@ -162,8 +169,8 @@ class Desk:
 
     @property
     def queue(self) -> list[str]:
-        """Every seat, in order."""
-        return [seat for _, seat in self.book.line.order]
+        """Every seat, lane by lane in order."""
+        return [seat for order in self.book.line.order.values() for _, seat in order]
 
     def settle(self, rid: str) -> int:
         """Return the settle time of a pending reservation."""
@@ -217,19 +224,26 @@ class Desk:
     def cancel(self, rid: str, by: str = "p") -> Reply:
         return self.say(Ended(rid, ""), by)
 
-    def refuse(self, rid: str, *, age: int = 0, retry_after: int = 0, seat: str = "", by: str = "p") -> Reply:
-        return self.say(Refuse(rid, age, retry_after, seat, "default"), by)
+    def refuse(
+        self, rid: str, *, age: int = 0, retry_after: int = 0, seat: str = "", lane: str = "default", by: str = "p"
+    ) -> Reply:
+        return self.say(Refuse(rid, age, retry_after, seat, lane), by)
 
     def withdraw(self, seat: str, rid: str | None = None, by: str = "p") -> Reply:
         return self.say(Withdraw(seat, seat if rid is None else rid), by)
 
-    def beat(self, *entries: Entry, by: str = "p", pause: tuple[int, int, str] = (0, 0, "")) -> Reply:
-        return self.say(Beat(*pause, entries), by)
+    def beat(
+        self, *entries: Entry, by: str = "p", pause: tuple[int, int, str] = (0, 0, ""), lanes_at: int = 0
+    ) -> Reply:
+        return self.say(Beat(*pause, lanes_at, entries), by)
 
-    def beaten(self, *entries: Entry, by: str = "p", pause: tuple[int, int, str] = (0, 0, "")) -> Beaten:
+    def beaten(self, *entries: Entry, **more: Any) -> Beaten:
         """Beat, and take the reply apart."""
-        at, on, reason, policy, lapsed, *offers = self.beat(*entries, by=by, pause=pause).tail
-        return Beaten(at, on, reason, PolicyWire.parse(policy), lapsed, tuple(offers))  # type: ignore[arg-type]
+        at, on, reason, policy, lapsed, lanes_at, lanes, *rest = self.beat(*entries, **more).tail
+        cut = lanes * len(LaneWire._fields)  # type: ignore[operator]
+        rows = tuple(LaneWire.rows(rest[:cut]))
+        offers = tuple(rest[cut:])
+        return Beaten(at, on, reason, PolicyWire.parse(policy), lapsed, lanes_at, rows, offers)  # type: ignore[arg-type]
 
     def duty(self, *, by: str = "p", timeout: int = 5_000, force: bool = False) -> int:
         """Ask for the duty to read; return its token, or 0."""
@@ -259,13 +273,20 @@ class Desk:
         return self.say(Reading(token, outcome, 0, 0, -1, retry_after, error), by).code
 
     def status(self, by: str = "p") -> State:
-        return State(*self.say(AskStatus(), by).tail)  # type: ignore[arg-type]
+        tail = self.say(AskStatus(), by).tail
+        fields = len(LaneWire._fields) + 2
+        rows = [tail[first : first + fields] for first in range(11, len(tail), fields)]
+        return State(*tail[:11], {row[0]: (row[-2], row[-1]) for row in rows})  # type: ignore[arg-type,misc]
 
-    def pause(self, reason: str = "", by: str = "p") -> Reply:
-        return self.say(Pause(1, reason), by)
+    def pause(self, reason: str = "", by: str = "p", lane: str = "") -> Reply:
+        return self.say(Pause(1, reason, lane), by)
 
-    def resume(self, by: str = "p") -> Reply:
-        return self.say(Pause(0, ""), by)
+    def resume(self, by: str = "p", lane: str = "") -> Reply:
+        return self.say(Pause(0, "", lane), by)
+
+    def lane(self, name: str, *, how: Word = Word.SET, by: str = "p", **settings: Any) -> Reply:
+        """Tell of a lane; it has priority 0 unless told otherwise."""
+        return self.say(Lanes(int(how), (LaneWire(name, **{"priority": 0} | settings),)), by)
 
     def started(self, call_id: str, *, rid: str | None = None, age: int = 0, lag: int = LAG, by: str = "p") -> Reply:
         """Book a call that the fleet did not place."""

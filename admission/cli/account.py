@@ -14,7 +14,7 @@ from admission.guard import Guard
 from admission.ledger.memory import MemoryLedger
 
 if TYPE_CHECKING:
-    from admission.values import Status
+    from admission.values import LaneStatus, Status
 
 
 def has_fleet() -> bool:
@@ -71,24 +71,38 @@ def _rows(state: Status, *, shared: bool) -> list[tuple[str, str]]:
         ("paused", paused),
     ]
     if {lane.name for lane in state.lanes} - {"default"}:
-        rows += [(f"lane {lane.name}", f"{lane.waiting} waiting, {lane.in_flight} booked") for lane in state.lanes]
+        rows += [(f"lane {lane.name}", _lane(lane)) for lane in state.lanes]
     return rows
 
 
-def pause(reason: str) -> int:
-    """Stop the very next claim of the whole fleet."""
+def _lane(lane: LaneStatus) -> str:
+    text = f"{lane.waiting} waiting, {lane.in_flight} booked"
+    told = lane.settings
+    if told is not None:
+        text += f"; priority {told.priority}, weight {told.weight:g}, headroom {told.headroom}"
+        text += "" if told.max_in_flight is None else f", at most {told.max_in_flight}"
+        text += "" if told.promote_after is None else f", promoted after {told.promote_after:g} s"
+    return f"{text}; paused: {hide(lane.pause_reason)}" if lane.paused else text
+
+
+def pause(reason: str, lane: str | None = None) -> int:
+    """Stop the very next claim of the whole fleet, or of one lane."""
     with _fleet("pause") as guard:
-        guard.pause(reason)
-        write(f"{guard.account} is paused: {reason}")
+        guard.pause(reason, lane)
+        write(f"{_named(guard, lane)} is paused: {reason}")
     return OK
 
 
-def resume() -> int:
+def resume(lane: str | None = None) -> int:
     """Undo `pause`."""
     with _fleet("resume") as guard:
-        guard.resume()
-        write(f"{guard.account} goes on")
+        guard.resume(lane)
+        write(f"{_named(guard, lane)} goes on")
     return OK
+
+
+def _named(guard: Guard, lane: str | None) -> str:
+    return guard.account if lane is None else f"lane {lane} of {guard.account}"
 
 
 def _fleet(verb: str) -> Guard:

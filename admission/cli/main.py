@@ -78,11 +78,11 @@ def _run(arguments: list[str]) -> int:
         case "pause":
             from admission.cli.account import pause  # noqa: PLC0415 - same
 
-            return pause(chosen.reason)
+            return pause(chosen.reason, chosen.lane)
         case _:
             from admission.cli.account import resume  # noqa: PLC0415 - same
 
-            return resume()
+            return resume(chosen.lane)
 
 
 def _demo(chosen: argparse.Namespace) -> int:
@@ -222,16 +222,22 @@ def _add_pause(commands: _Commands) -> None:
         f"{_ENVIRONMENT}\n{exits.epilog(exits.OK, exits.USAGE, exits.UNAVAILABLE, exits.SOFTWARE, exits.CONFIG)}",
     )
     parser.add_argument("--reason", required=True, metavar="R", help="what operators and refused callers are told")
+    _add_lane(parser)
+
+
+def _add_lane(parser: _Parser) -> None:
+    parser.add_argument("--lane", metavar="L", help="only this class of traffic (the whole account)")
 
 
 def _add_resume(commands: _Commands) -> None:
-    _add(
+    parser = _add(
         commands,
         "resume",
         "undo pause",
-        "Let a paused account go on. Needs a ledger that is shared.",
+        "Let a paused account, or lane, go on. Needs a ledger that is shared.",
         f"{_ENVIRONMENT}\n{exits.epilog(exits.OK, exits.USAGE, exits.UNAVAILABLE, exits.SOFTWARE, exits.CONFIG)}",
     )
+    _add_lane(parser)
 
 
 def _whole(low: int, high: int) -> Callable[[str], int]:

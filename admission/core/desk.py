@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from admission.core.clockwatch import ClockWatch
 from admission.core.drafts import Draft
+from admission.core.lanes import OwnLanes
 from admission.core.messages import (
     Admitted,
     Answer,
@@ -34,6 +35,7 @@ from admission.core.messages import (
     SayLeft,
     SayPlaced,
     SayRefused,
+    SetLane,
     SetPause,
     Shut,
     State,
@@ -43,8 +45,9 @@ from admission.core.messages import (
 )
 from admission.core.ownbooks import OwnBooks, granted
 from admission.core.reader import Reader
-from admission.core.spans import booking_spans, millis, wire_policy
-from admission.errors import Closed
+from admission.core.spans import booking_spans, lane_of_wire, millis, wire_lane, wire_policy
+from admission.errors import Closed, ConfigurationError
+from admission.ledger.lanes import MOST_LANES
 from admission.ledger.wire import (
     BEAT_MS,
     HEAD,
@@ -57,6 +60,8 @@ from admission.ledger.wire import (
     Code,
     Head,
     Jumped,
+    Lanes,
+    LaneWire,
     Outcome,
     Pause,
     Refuse,
@@ -66,14 +71,17 @@ from admission.ledger.wire import (
     Who,
     Wire,
     Withdraw,
+    Word,
 )
-from admission.values import LaneStatus, Policy, Status
+from admission.values import Lane, LaneStatus, Policy, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from admission.core.drafts import Report, Then
 
+SEATLESS = {Code.GRANTED, Code.FULL, Code.WITHDRAWN, Code.NO_LANE}
+"""The verdicts after which a caller has no seat."""
 MOST_KEPT = 100_000
 """Notes kept while the ledger is away, at most."""
 
@@ -85,6 +93,7 @@ class Desk:
         account: The account's name.
         process: This guard's name in the ledger, unique for ever.
         policy: The guard's policy.
+        lanes: The lanes that the guard declares.
         source_timeout: Seconds after which a reading of the provider is given up.
         fetch: Begins an attempt to read the provider; its `Fetched` comes back as a message.
         report: Takes what an operator should know.
@@ -96,6 +105,7 @@ class Desk:
         process: str,
         policy: Policy,
         *,
+        lanes: Iterable[Lane] = (),
         source_timeout: float,
         fetch: Callable[[int], None],
         report: Report,
@@ -127,6 +137,7 @@ class Desk:
         self._beat_at: float | None = None
         self._next_at: float | None = None
         self._pause = (0, 0, "")
+        self._lanes = OwnLanes(lanes)
         self._agreed = self.policy.text()
         self._lapsed: int | None = None
         self._clock = ClockWatch()
@@ -156,8 +167,12 @@ class Desk:
                 self._send(lambda _: CallEnded(call_id), _done(box), box)
             case GetStatus(box):
                 self._send(lambda _: AskStatus(), self._state(box), box, note=False)
-            case SetPause(box, on, reason):
-                self._send(lambda _: Pause(int(on), reason), self._paused(box, on=on, reason=reason), box, note=False)
+            case SetPause(box, on, reason, name):
+                then = self._lane_told(box, name) if name else self._paused(box, on=on, reason=reason)
+                self._send(lambda _: Pause(int(on), reason, name), then, box, note=False)
+            case SetLane(box, lane):
+                told = Lanes(int(Word.SET), (wire_lane(lane),))
+                self._send(lambda _: told, self._lane_told(box, lane.name), box, note=False)
             case GetReading(box):
                 self.reader.watchers.append(box)
                 self.reader.ask_duty(now, force=True)
@@ -192,7 +207,9 @@ class Desk:
             return
         want.asked = True
         self.wants[want.seat] = want
-        self._policy_text = self.policy.text()
+        if self._policy_text != self.policy.text():
+            self._policy_text = self.policy.text()
+            self._tell_lanes(self._lanes.declaration())
         self._awake(now)
 
         def make(now: float) -> Request:
@@ -237,7 +254,7 @@ class Desk:
                 self.wants_ear = True
             elif code is Code.UNREAD and not want.join and want.box not in self.reader.watchers:
                 self.reader.watchers.append(want.box)
-            if not want.join or code in {Code.GRANTED, Code.FULL, Code.WITHDRAWN}:
+            if not want.join or code in SEATLESS:
                 self.wants.pop(want.seat, None)
                 want.asked = code is Code.GRANTED
             want.box.put(Answer(code, verdict, booking, self.reader.last_error))
@@ -292,10 +309,48 @@ class Desk:
 
         return then
 
+    # Lanes
+
+    def _tell_lanes(self, lanes: Lanes | None, *, first: bool = False) -> None:
+        if lanes is None:
+            return
+
+        def then(head: Head, tail: Wire, _sent_at: float) -> None:
+            if head.code == Code.FULL:
+                self.report("lanes_refused", account=self.account, lanes=[lane.name for lane in lanes.lanes])
+            self._lanes_heard(tail)
+
+        draft = Draft(lambda _: lanes, then)
+        if first:
+            self.outbox.appendleft(draft)
+        else:
+            self.outbox.append(draft)
+
+    def _lanes_heard(self, tail: Wire) -> None:
+        at, changed, *rows = tail
+        if changed:
+            self.report("lanes_told", account=self.account, lanes=changed)
+        self._tell_lanes(self._lanes.heard(int(at), rows, self.report))
+
+    def _lane_told(self, box: Box, lane: str) -> Then:
+        """Return what to do with the reply to a word on one lane."""
+
+        def then(head: Head, tail: Wire, _sent_at: float) -> None:
+            if head.code == Code.NO_LANE:
+                known = ", ".join(sorted({"default", *(row.name for row in LaneWire.rows(tail[2:]))}))
+                box.put(Failed(ConfigurationError(f"lane {lane!r} is not known; known are: {known}")))
+            elif head.code == Code.FULL:
+                box.put(Failed(ConfigurationError(f"lane {lane!r} is one too many: an account has {MOST_LANES}")))
+            else:
+                box.put(Done())
+            self._lanes_heard(tail)
+
+        return then
+
     def _state(self, box: Box) -> Then:
         def then(head: Head, tail: Wire, _sent_at: float) -> None:
-            *numbers, reason = tail
-            limit, count, in_use, free, pending, held, untracked, age, in_flight, paused = map(int, numbers)
+            numbers, reason, lanes = tail[:10], tail[10], tail[11:]
+            limit, count, in_use, free, pending, held, untracked, age, booked, paused = map(int, numbers)
             status = Status(
                 account=self.account,
                 limit=limit if limit >= 0 else None,
@@ -309,7 +364,7 @@ class Desk:
                 usage_age=age / 1000 if age >= 0 else None,
                 paused=bool(paused),
                 pause_reason=str(reason) if paused else "",
-                lanes=(LaneStatus("default", head.waiting, in_flight),),
+                lanes=_lane_states(lanes) or (LaneStatus("default", head.waiting, booked, settings=Lane("default")),),
             )
             box.put(State(status))
 
@@ -366,11 +421,13 @@ class Desk:
             self.own.acknowledged(listed, sent_at)
             self._heard_back(tail)
 
-        return Draft(lambda now: Beat(*self._pause, self.own.entries(listed, now)), then, note=False)
+        return Draft(lambda now: Beat(*self._pause, self._lanes.at, self.own.entries(listed, now)), then, note=False)
 
     def _heard_back(self, tail: Wire) -> None:
-        """Take what a beat's reply tells: the pause, the agreed policy, lapses, this process's offers."""
-        pause_at, pause_on, reason, agreed, lapsed, *offers = tail
+        """Take what a beat's reply tells: the pause, the agreed policy, lapses, lanes, this process's offers."""
+        pause_at, pause_on, reason, agreed, lapsed, lanes_at, lanes, *rest = tail
+        fields = int(lanes) * len(LaneWire._fields)
+        self._tell_lanes(self._lanes.heard(int(lanes_at), rest[:fields], self.report))
         self._pause = (int(pause_at), int(pause_on), str(reason))
         if agreed != self._agreed:
             self._agreed = str(agreed)
@@ -379,7 +436,7 @@ class Desk:
         if self._lapsed is not None and int(lapsed) > self._lapsed:
             self.report("lapsed", account=self.account, reservations=int(lapsed) - self._lapsed)
         self._lapsed = int(lapsed)
-        self.offered([str(seat) for seat in offers])
+        self.offered([str(seat) for seat in rest[fields:]])
 
     def offered(self, seats: list[str]) -> None:
         """Slots are offered to these seats of this process."""
@@ -471,6 +528,7 @@ class Desk:
     def _tell_all_again(self, now: float) -> None:
         """The ledger has forgotten this process: list every reservation, and let the callers ask anew."""
         self.outbox.appendleft(self._beat_draft(list(self.own.bookings.values())))
+        self._tell_lanes(self._lanes.all_again(), first=True)
         for want in self.wants.values():
             want.again = True
             want.box.put(Forgotten())
@@ -502,6 +560,20 @@ def direct_answer(want: Want, reply: Wire, sent_at: float) -> Answer | None:
         return None
     verdict = Verdict(*reply[HEAD:])  # type: ignore[arg-type]  # the wire's order is the verdict's
     return Answer(Code.GRANTED, verdict, granted(want, sent_at - verdict.age / 1000))
+
+
+def _lane_states(tail: Wire) -> tuple[LaneStatus, ...]:
+    """Return the lanes of a status: each as it is told, how many wait in it, and how many of it are booked."""
+    fields = len(LaneWire._fields) + 2
+    states = []
+    for first in range(0, len(tail), fields):
+        *row, waiting, in_flight = tail[first : first + fields]
+        (told,) = LaneWire.rows(row)
+        reason = told.reason if told.paused else ""
+        states.append(
+            LaneStatus(told.name, int(waiting), int(in_flight), bool(told.paused), reason, lane_of_wire(told))
+        )
+    return tuple(states)
 
 
 def _done(box: Box) -> Then:

@@ -12,7 +12,7 @@ from admission.ledger.wire import Code, Kind, Outcome, Verdict
 
 if TYPE_CHECKING:
     from admission.ledger.wire import Wire
-    from admission.values import Policy, Status, Usage
+    from admission.values import Lane, Policy, Status, Usage
 
 
 class Box(Protocol):
@@ -187,11 +187,20 @@ class GetStatus:
 
 @dataclass(frozen=True, slots=True)
 class SetPause:
-    """Pause or resume the account."""
+    """Pause or resume the account, or one lane."""
 
     box: Box
     on: bool
     reason: str
+    lane: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SetLane:
+    """Set how a lane is served, for the whole fleet."""
+
+    box: Box
+    lane: Lane
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +247,7 @@ Message = (
     | TellEnded
     | GetStatus
     | SetPause
+    | SetLane
     | GetReading
     | Fetched
     | Shut

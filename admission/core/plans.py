@@ -37,6 +37,7 @@ from admission.core.messages import (
 )
 from admission.errors import (
     AdmissionError,
+    ConfigurationError,
     LedgerUnavailable,
     Paused,
     QueueFull,
@@ -173,7 +174,7 @@ def _stand_in_line(want: Want, box: _Mailbox, pauses: Pauses) -> Generator[Effec
         if box.offered:
             box.offered = False
             now, answer = yield from _request(ClaimOffer(want), box, want.deadline)
-            if answer.booking is not None or answer.code is Code.UNKNOWN:
+            if answer.booking is not None or answer.code in {Code.UNKNOWN, Code.UNTRACKED, Code.NO_LANE}:
                 return now, answer
             now, mail = yield Wait(0)
             continue
@@ -188,6 +189,13 @@ def _stand_in_line(want: Want, box: _Mailbox, pauses: Pauses) -> Generator[Effec
 def refusal(answer: Answer, want: Want, now: float) -> AdmissionError:
     """Return the error for a caller that was not admitted."""
     verdict = answer.verdict
+    if answer.code is Code.NO_LANE:
+        return ConfigurationError(
+            f"lane {want.lane!r} is not declared; known are: {verdict.pause_reason}. Give the guard "
+            f"lanes=[Lane({want.lane!r})], or call set_lane()"
+        )
+    if answer.code is Code.UNTRACKED:
+        return ConfigurationError(untracked(want.lane))
     retry_after = verdict.retry_after / 1000
     if answer.code is Code.UNREAD:
         cause = answer.cause or (UsageError(verdict.error) if verdict.error else None)
@@ -200,7 +208,7 @@ def refusal(answer: Answer, want: Want, now: float) -> AdmissionError:
     limit = verdict.limit if verdict.limit >= 0 else None
     kinds = {Code.PAUSED: Paused, Code.FULL: QueueFull}
     texts = {
-        Code.PAUSED: f"the account is paused ({verdict.pause_reason}); resume it to go on",
+        Code.PAUSED: f"the account, or its lane {want.lane!r}, is paused ({verdict.pause_reason}); resume it to go on",
         Code.FULL: f"the line is full with {verdict.position} callers; try again in {retry_after:g} s",
     }
     text = texts.get(
@@ -219,6 +227,13 @@ def refusal(answer: Answer, want: Want, now: float) -> AdmissionError:
     if isinstance(error, Paused):
         error.reason = verdict.pause_reason
     return error
+
+
+def untracked(lane: str) -> str:
+    """Return what is wrong with a `place` whose calls a lane's cap cannot count."""
+    return (
+        f"lane {lane!r} has max_in_flight, which can only be kept for calls that are tracked: write place(track=True)"
+    )
 
 
 def ledger_unavailable(cause: Exception | None) -> LedgerUnavailable:

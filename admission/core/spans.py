@@ -6,7 +6,8 @@ import math
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from admission.ledger.wire import PolicyWire
+from admission.ledger.wire import LaneWire, PolicyWire
+from admission.values import Lane
 
 if TYPE_CHECKING:
     from admission.values import Policy, Usage
@@ -32,6 +33,31 @@ def wire_policy(policy: Policy) -> PolicyWire:
         max_waiting=policy.max_waiting,
         lag=millis(policy.visibility_lag),
         duration=millis(policy.max_call_duration),
+        pace=math.ceil(1_000_000 / policy.starts_per_second) if policy.starts_per_second else 0,
+    )
+
+
+def wire_lane(lane: Lane) -> LaneWire:
+    """Return a lane as it travels."""
+    return LaneWire(
+        lane.name,
+        priority=lane.priority,
+        weight=max(1, round(lane.weight * 1000)),
+        headroom=lane.headroom,
+        cap=lane.max_in_flight or 0,
+        promote=millis(lane.promote_after or 0.0),
+    )
+
+
+def lane_of_wire(row: LaneWire) -> Lane:
+    """Return what `wire_lane` wrote; a priority that nobody told is shown as 0."""
+    return Lane(
+        row.name,
+        priority=max(0, row.priority),
+        weight=row.weight / 1000,
+        headroom=row.headroom,
+        max_in_flight=row.cap or None,
+        promote_after=row.promote / 1000 or None,
     )
 
 

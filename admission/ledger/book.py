@@ -5,19 +5,24 @@ claim is admitted iff
 
     in_use < limit - headroom,  not paused, not cooling down, the reading young enough
 
+and the lane and the pace allow it too; all of that is decided in one step, so a refused request costs nothing.
+
 The book has no clock: every verb is told the ledger's time in whole milliseconds, which never goes backwards.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from admission.ledger.line import Line, Member
+from admission.ledger.lanes import LaneBook
+from admission.ledger.line import SCORES_PER_MS, Line, Member, Seat
 from admission.ledger.readings import Readings
 from admission.ledger.rule import Facts, Reservations
 from admission.ledger.wire import (
     BEAT_MS,
     COOL_MAX_MS,
+    DEFAULT,
     ONLOOKER,
     RETRY_MAX_MS,
     TOMBSTONE_MS,
@@ -31,6 +36,8 @@ from admission.ledger.wire import (
     Ended,
     Jumped,
     Kind,
+    Lanes,
+    LaneWire,
     Leave,
     Outcome,
     Pause,
@@ -45,6 +52,11 @@ from admission.ledger.wire import (
     Withdraw,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+UNPACED = 1 << 53
+"""How many may start now where no pace is set."""
 DEMAND_MS = 2_000
 """A process that asked within this time counts as wanting to dial."""
 
@@ -76,6 +88,7 @@ class Book:
         self.reservations = Reservations(self.members)
         self.readings = Readings()
         self.line = Line()
+        self.lanes = LaneBook()
         self.cooling = Cooling()
         self.tombstones: dict[str, int] = {}
         self.pause_at = 0
@@ -89,9 +102,14 @@ class Book:
         self.claimed = 0
         self.gap = 0
         """How long it takes from one claim to the next, a running mean: the rate of freed slots while callers wait."""
+        self.paced_until = 0
+        """Microseconds: when the next start is due where `starts_per_second` is set (GCRA with a burst of one)."""
+        self.hinted = 0
+        """The `paced_until` of which the head of the line was told."""
         self.lapsed = 0
         self.wakes: list[tuple[str, str]] = []
-        """Offers to tell: process and seat. Whoever runs the verb takes them."""
+        """Seats to wake, with their processes: they have an offer, or wait for the pace. Whoever runs the verb takes
+        them."""
 
     # Every verb
 
@@ -148,6 +166,7 @@ class Book:
             max_waiting=min(policy.max_waiting for policy in policies),
             lag=max(policy.lag for policy in policies),
             duration=max(policy.duration for policy in policies),
+            pace=max(policy.pace for policy in policies),
         )
         if self.opened >= 0:
             self.readings.open_after = max(self.readings.open_after, self._open_after())
@@ -175,9 +194,9 @@ class Book:
 
     # What may be claimed
 
-    def _closed(self, now: int) -> Code | None:
-        """Say why nothing may be claimed, if so."""
-        if self.pause_on:
+    def _closed(self, now: int, lane: str | None = None) -> Code | None:
+        """Say why nothing may be claimed, by anybody or in a lane, if so."""
+        if self.pause_on or (lane is not None and self.lanes.of(lane).told.paused):
             return Code.PAUSED
         if not self.readings.usable(now, self._agreed.staleness):
             return Code.UNREAD
@@ -190,24 +209,61 @@ class Book:
     def _in_use(self) -> int:
         return self.reservations.in_use(max(0, self.readings.count))
 
-    def _room(self, now: int) -> int:
-        """Return how many slots may be claimed now."""
-        if self._closed(now) is not None:
-            return 0
-        return max(0, self.readings.limit - self._agreed.headroom - self._in_use())
+    def _free(self, now: int) -> int:
+        """Return how many slots are free, headroom included; 0 while nothing may be claimed."""
+        return 0 if self._closed(now) is not None else max(0, self.readings.limit - self._in_use())
+
+    def _starts(self, now: int) -> int:
+        """Return how many may start now: one for each `pace`, and none is saved up (GCRA with a burst of one)."""
+        pace = self._agreed.pace
+        if not pace:
+            return UNPACED
+        left = now * 1000 + 999 - max(self.paced_until, now * 1000)
+        return left // pace + 1 if left >= 0 else 0
+
+    def _may_go(self, lane: str, free: int, offers: int) -> bool:
+        """Whether a slot may be given to a lane where `free` are free and the lane has open `offers`."""
+        told = self.lanes.of(lane).told
+        has_room = not told.cap or self.reservations.in_flight(lane) + offers < told.cap
+        return has_room and not told.paused and free > max(self._agreed.headroom, told.headroom)
 
     def _serve(self, now: int) -> None:
-        """Offer what is free to the head of the line."""
+        """Offer what is free to the lane whose turn it is."""
         if not self.line.parked:
             return
-        free = self._room(now) - len(self.line.offers)
-        while free > 0 and (seat := self.line.head(self.members, now)):
+        free = self._free(now) - len(self.line.offers)
+        starts = self._starts(now) - len(self.line.offers)
+        while free > 0 and (seat := self._next(now, free)):
+            if starts <= 0:
+                self._hint(seat)
+                return
             self.line.offer(seat, now)
             self.wakes.append((self.line.seats[seat].process, seat))
             free -= 1
+            starts -= 1
 
-    def _withdraw_offers(self) -> None:
-        for seat in list(self.line.offers):
+    def _hint(self, seat: str) -> None:
+        """Only the pace holds the head of the line back: let its process learn of `next_at`, once for every start."""
+        if not self.line.offers and self.hinted != self.paced_until:
+            self.hinted = self.paced_until
+            self.wakes.append((self.line.seats[seat].process, seat))
+
+    def _next(self, now: int, free: int) -> str | None:
+        """Return the seat that is next where `free` slots are free."""
+        first: tuple[int, int, int] | None = None
+        found = None
+        for lane, score, seat in self.line.heads(self.members, now):
+            offers = self.line.offers_in(lane)
+            if self._may_go(lane, free, offers):
+                terms = self.lanes.of(lane)
+                level = self.lanes.level(terms, now - score // SCORES_PER_MS)
+                turn = (level, self.lanes.start(terms, level) + offers * terms.cost, score)
+                if first is None or turn < first:
+                    first, found = turn, seat
+        return found
+
+    def _withdraw_offers(self, lane: str | None = None) -> None:
+        for seat in [seat for seat in self.line.offers if lane is None or self.line.seats[seat].lane == lane]:
             self.line.take_back(seat)
 
     def _next_at(self, now: int) -> int:
@@ -216,12 +272,42 @@ class Book:
         times = [self.line.next_at(self.members, now)]
         if self.cooling.span and self.cooling.until > now:
             times.append(self.cooling.until)
+        if self._agreed.pace and self.paced_until // 1000 > now and self.line.parked and self._free(now):
+            times.append(self.paced_until // 1000)
         return min((time for time in times if time), default=0)
 
-    def _verdict(self, now: int, age: int, position: int) -> Wire:
+    # What is told
+
+    def _ahead(self, lane: str, rank: int) -> int:
+        """Return how many are likely to be served before a caller that has `rank` others of its lane before it."""
+        lanes = self.lanes
+        mine = lanes.of(lane)
+        total = rank
+        for name, terms in lanes.terms.items():
+            if name == lane:
+                continue
+            waiting, priority = self.line.waiting(name), lanes.priority(terms)
+            if priority < lanes.priority(mine):
+                total += waiting
+            elif priority == lanes.priority(mine):
+                total += min(waiting, (rank + 1) * mine.cost // terms.cost)
+        return total
+
+    def _position(self, seat: str) -> int:
+        return self._ahead(self.line.seats[seat].lane, self.line.rank(seat))
+
+    def _at_the_end(self, lane: str) -> int:
+        return self._ahead(lane, self.line.waiting(lane))
+
+    def _verdict(self, now: int, age: int, position: int, lane: str) -> Wire:
         usage_age = now - self.readings.t0 if self.readings.t0 >= 0 else -1
         retry = self._retry_after(now, position)
-        reason = self.pause_reason if self.pause_on else ""
+        told = self.lanes.of(lane).told
+        reason = ""
+        if not self.lanes.known(lane):
+            reason = self.lanes.names()
+        elif self.pause_on or told.paused:
+            reason = self.pause_reason if self.pause_on else told.reason
         return [
             age, position, self.readings.limit, self._in_use(), retry, usage_age, reason, self.readings.error
         ]  # fmt: skip
@@ -233,11 +319,16 @@ class Book:
             wait = max(wait, self.cooling.until - now)
         if self.readings.open_after >= self.readings.t0:
             wait = max(wait, self.readings.open_after - now)
+        if self._agreed.pace:
+            wait = max(wait, self.paced_until // 1000 - now + position * self._agreed.pace // 1000)
         return max(self._agreed.refresh, min(wait, RETRY_MAX_MS))
 
-    def _book(self, now: int, process: str, ask: Ask | Claim) -> None:
+    def _book(self, now: int, process: str, ask: Ask | Claim, waited: int) -> None:
         facts = Facts(process, ask.lane, ask.kind, now, ask.timeout, ask.lag, open=1)
         self.reservations.claim(ask.rid, facts, ask.duration, now)
+        self.lanes.charge(ask.lane, self.lanes.level(self.lanes.of(ask.lane), waited))
+        if self._agreed.pace:
+            self.paced_until = max(self.paced_until, now * 1000) + self._agreed.pace
         if self.claimed:
             self.gap += (min(now - self.claimed, RETRY_MAX_MS) - self.gap) // 8
         self.claimed = now
@@ -247,22 +338,41 @@ class Book:
     def ask(self, now: int, process: str, ask: Ask) -> tuple[Code, Wire]:
         """Claim at once, or take a seat. A newcomer goes first only where nobody who may go stands in line."""
         self.members[process].asked = now
-        if ask.seat in self.tombstones:
-            return Code.WITHDRAWN, self._verdict(now, 0, len(self.line))
         booked = self.reservations.facts.get(ask.rid)
-        if booked is not None:
-            return Code.GRANTED, self._verdict(now, now - booked.claimed, 0)
+        if ask.seat not in self.tombstones and booked is not None:
+            return Code.GRANTED, self._verdict(now, now - booked.claimed, 0, ask.lane)
+        code = self._ask(now, process, ask)
+        position = 0
+        if code == Code.IN_LINE:
+            position = self._position(ask.seat)
+        elif code != Code.GRANTED:
+            position = self._at_the_end(ask.lane)
+        return code, self._verdict(now, 0, position, ask.lane)
+
+    def _ask(self, now: int, process: str, ask: Ask) -> Code:
+        if ask.seat in self.tombstones:
+            return Code.WITHDRAWN
         if ask.seat in self.line.seats:
-            return Code.IN_LINE, self._verdict(now, 0, self.line.position(ask.seat))
-        if self._room(now) > len(self.line.offers):
-            self._book(now, process, ask)
-            return Code.GRANTED, self._verdict(now, 0, 0)
+            return Code.IN_LINE
+        if unfit := self._unfit(ask):
+            return unfit
+        offers = len(self.line.offers)
+        free = self._free(now) - offers
+        if self._starts(now) > offers and self._may_go(ask.lane, free, self.line.offers_in(ask.lane)):
+            self._book(now, process, ask, ask.waited)
+            return Code.GRANTED
         if not ask.join:
-            return self._closed(now) or Code.SATURATED, self._verdict(now, 0, len(self.line))
+            return self._closed(now, ask.lane) or Code.SATURATED
         if len(self.line) >= self._agreed.max_waiting:
-            return Code.FULL, self._verdict(now, 0, len(self.line))
+            return Code.FULL
         self.line.join(ask.seat, process, ask.lane, now, ask.waited)
-        return Code.IN_LINE, self._verdict(now, 0, self.line.position(ask.seat))
+        return Code.IN_LINE
+
+    def _unfit(self, ask: Ask | Claim) -> Code | None:
+        """Say what is wrong with an ask: there is no such lane, or its cap cannot be kept."""
+        if not self.lanes.known(ask.lane):
+            return Code.NO_LANE
+        return Code.UNTRACKED if ask.kind == Kind.PLACE and self.lanes.of(ask.lane).told.cap else None
 
     def claim(self, now: int, process: str, claim: Claim) -> tuple[Code, Wire]:
         """Claim the slot that was offered. Refused, the seat stays and the offer is lost."""
@@ -274,19 +384,25 @@ class Book:
         self._serve(now)
         booked = self.reservations.facts.get(claim.rid)
         if booked is not None:
-            return Code.GRANTED, self._verdict(now, now - booked.claimed, 0)
+            return Code.GRANTED, self._verdict(now, now - booked.claimed, 0, claim.lane)
         if claim.seat not in self.line.seats:
-            return Code.UNKNOWN, self._verdict(now, 0, len(self.line))
-        position = self.line.position(claim.seat)
+            return Code.UNKNOWN, self._verdict(now, 0, self._at_the_end(claim.lane), claim.lane)
+        position = self._position(claim.seat)
+        code = self._claim(now, process, claim, self.line.seats[claim.seat])
+        if code == Code.GRANTED:
+            member.span = position = 0
+        return code, self._verdict(now, 0, position, claim.lane)
+
+    def _claim(self, now: int, process: str, claim: Claim, place: Seat) -> Code:
+        unfit = self._unfit(claim)
         if claim.seat not in self.line.offers:
-            return self._closed(now) or Code.IN_LINE, self._verdict(now, 0, position)
-        if not self._room(now):
+            return unfit or self._closed(now, claim.lane) or Code.IN_LINE
+        if unfit or not self._starts(now) or not self._may_go(claim.lane, self._free(now), 0):
             self.line.take_back(claim.seat)
-            return self._closed(now) or Code.SATURATED, self._verdict(now, 0, position)
-        member.span = 0
+            return unfit or self._closed(now, claim.lane) or Code.SATURATED
         self.line.leave(claim.seat)
-        self._book(now, process, claim)
-        return Code.GRANTED, self._verdict(now, 0, 0)
+        self._book(now, process, claim, now - place.score // SCORES_PER_MS)
+        return Code.GRANTED
 
     def placed(self, now: int, process: str, placed: Placed) -> tuple[Code, Wire]:
         """The provider accepted a call; one claimed after a cool-down ends it for good."""
@@ -319,13 +435,13 @@ class Book:
             self.reservations.ended(refuse.rid, "", now)
             self._withdraw_offers()
         if not refuse.seat:
-            return Code.OK, self._verdict(now, 0, 0)
+            return Code.OK, self._verdict(now, 0, 0, refuse.lane)
         self.members[process].asked = now
         if refuse.seat in self.tombstones:
-            return Code.WITHDRAWN, self._verdict(now, 0, len(self.line))
+            return Code.WITHDRAWN, self._verdict(now, 0, self._at_the_end(refuse.lane), refuse.lane)
         if refuse.seat not in self.line.seats:
             self.line.join_head(refuse.seat, process, refuse.lane, now)
-        return Code.IN_LINE, self._verdict(now, 0, self.line.position(refuse.seat))
+        return Code.IN_LINE, self._verdict(now, 0, self._position(refuse.seat), refuse.lane)
 
     def _cool(self, now: int, at: int, claimed: int, retry_after: int) -> None:
         """Open the cool-down, or double it when the refused call was claimed after its end."""
@@ -342,9 +458,10 @@ class Book:
     def withdraw(self, now: int, _process: str, withdraw: Withdraw) -> tuple[Code, Wire]:
         """A caller gave up; nothing that is still on its way can revive its seat."""
         known = withdraw.seat in self.line.seats
-        position = self.line.position(withdraw.seat) if known else len(self.line)
-        verdict = self._verdict(now, 0, position)
-        code = self._closed(now) or Code.SATURATED
+        lane = self.line.seats[withdraw.seat].lane if known else DEFAULT
+        position = self._position(withdraw.seat) if known else self._at_the_end(lane)
+        verdict = self._verdict(now, 0, position, lane)
+        code = self._closed(now, lane) or Code.SATURATED
         if known:
             self.line.leave(withdraw.seat)
         self.tombstones[withdraw.seat] = now + TOMBSTONE_MS
@@ -362,7 +479,16 @@ class Book:
         if mine or process in self.line.parked:
             self.members[process].asked = now
         pause: Wire = [self.pause_at, self.pause_on, self.pause_reason]
-        return Code.OK, [*pause, self._agreed.text(), self.lapsed, *sorted(mine)]
+        lanes = self._rows() if beat.lanes_at != self.lanes.at else []
+        return Code.OK, [
+            *pause,
+            self._agreed.text(),
+            self.lapsed,
+            self.lanes.at,
+            len(lanes),
+            *flatten(lanes),
+            *sorted(mine),
+        ]
 
     def duty(self, now: int, process: str, duty: Duty) -> tuple[Code, Wire]:
         """Hand out the duty to read; a process with a wrong key gets none while another asks."""
@@ -393,13 +519,35 @@ class Book:
         untracked = max(0, max(0, readings.count) - booked)
         usage_age = now - readings.t0 if readings.t0 >= 0 else -1
         pause: Wire = [self.pause_on, self.pause_reason]
-        numbers: Wire = [readings.limit, readings.count, self._in_use(), self._room(now), len(kept.pending)]
-        return Code.OK, [*numbers, len(kept.held), untracked, usage_age, len(kept.facts), *pause]
+        room = max(0, self._free(now) - self._agreed.headroom)
+        numbers: Wire = [readings.limit, readings.count, self._in_use(), room, len(kept.pending)]
+        lanes: list[Wire] = [[*row, self.line.waiting(row.name), kept.in_flight(row.name)] for row in self._rows()]
+        return Code.OK, [*numbers, len(kept.held), untracked, usage_age, len(kept.facts), *pause, *flatten(lanes)]
 
     def pause(self, now: int, _process: str, pause: Pause) -> tuple[Code, Wire]:
-        """Pause or resume the account; the newest word counts."""
+        """Pause or resume the account, or a lane; the newest word counts."""
+        if pause.lane:
+            code = self.lanes.pause(pause.lane, pause.on, pause.reason, now)
+            if pause.on and code == Code.OK:
+                self._withdraw_offers(pause.lane)
+            return code, self._lane_answer([])
         self._set_pause(max(now, self.pause_at + 1), pause.on, pause.reason)
         return Code.OK, [self.pause_at]
+
+    def lane(self, now: int, _process: str, lanes: Lanes) -> tuple[Code, Wire]:
+        """Take words on lanes: what a guard declares, what an operator sets, what the ledger has lost."""
+        code, changed = self.lanes.tell(lanes.how, lanes.lanes, now)
+        for name in changed:
+            if self.lanes.of(name).told.paused:
+                self._withdraw_offers(name)
+        return code, self._lane_answer(changed)
+
+    def _lane_answer(self, changed: list[str]) -> Wire:
+        return [self.lanes.at, ",".join(changed), *flatten(self._rows())]
+
+    def _rows(self) -> list[LaneWire]:
+        """Return all lanes as they are told."""
+        return [terms.told for terms in self.lanes.terms.values()]
 
     def _set_pause(self, at: int, on: int, reason: str) -> None:
         self.pause_at, self.pause_on, self.pause_reason = at, on, reason
@@ -408,7 +556,7 @@ class Book:
 
     def started(self, now: int, process: str, started: Started) -> tuple[Code, Wire]:
         """Book a call that the fleet did not place."""
-        facts = Facts(process, "default", Kind.STARTED, now, 0, started.lag, placed=1, call_id=started.call_id)
+        facts = Facts(process, DEFAULT, Kind.STARTED, now, 0, started.lag, placed=1, call_id=started.call_id)
         at = now - started.age
         return self.reservations.call_started(started.rid, facts, at, started.duration, now), []
 
@@ -436,3 +584,8 @@ class Book:
     def _open_after(self) -> int:
         """Return the time that a new epoch's first reading must begin after: one beat tells all bookings again."""
         return self.opened + BEAT_MS + self._agreed.lag
+
+
+def flatten(rows: Iterable[Iterable[int | str]]) -> Wire:
+    """Return rows one after another."""
+    return [item for row in rows for item in row]

@@ -1,9 +1,9 @@
 """The line: who waits, who is offered a slot, and which processes are passed over. No I/O, no clock.
 
-Seats are served by score: the ledger time of their arrival in microseconds, made unique, so that a seat that comes back
-with its waiting time finds its old place. An offer is a hint that its waiter must claim within `OFFER_MS`; one that
-lapses goes on to the next, and the process that let it lapse is passed over until it is heard, for a span that doubles.
-Whole milliseconds of ledger time.
+Within a lane, seats are served by score: the ledger time of their arrival in microseconds, made unique, so that a seat
+that comes back with its waiting time finds its old place. An offer is a hint that its waiter must claim within
+`OFFER_MS`; one that lapses goes on to the next, and the process that let it lapse is passed over until it is heard, for
+a span that doubles. Whole milliseconds of ledger time.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ class Seat:
 
 @dataclass(slots=True)
 class Line:
-    """All seats of one account, in order, and the open offers."""
+    """All seats of one account, lane by lane in order, and the open offers."""
 
     seats: dict[str, Seat] = field(default_factory=dict)
-    order: list[tuple[int, str]] = field(default_factory=list)
-    """Every seat by score."""
-    parked: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
-    """By process, its seats without an offer."""
+    order: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
+    """By lane, its seats by score."""
+    parked: dict[str, dict[str, list[tuple[int, str]]]] = field(default_factory=dict)
+    """By process and lane, the seats without an offer."""
     offers: dict[str, int] = field(default_factory=dict)
     """Seat to the end of its offer."""
     last_score: int = 0
@@ -63,39 +63,56 @@ class Line:
     def __len__(self) -> int:
         return len(self.seats)
 
-    def position(self, seat: str) -> int:
-        """Return how many are ahead of a seat."""
-        return bisect_left(self.order, (self.seats[seat].score, seat))
+    def waiting(self, lane: str) -> int:
+        """Return how many wait in a lane."""
+        return len(self.order.get(lane, ()))
+
+    def rank(self, seat: str) -> int:
+        """Return how many are ahead of a seat in its lane."""
+        place = self.seats[seat]
+        return bisect_left(self.order[place.lane], (place.score, seat))
+
+    def offers_in(self, lane: str) -> int:
+        """Return how many seats of a lane have an offer."""
+        return sum(self.seats[seat].lane == lane for seat in self.offers)
 
     def join(self, seat: str, process: str, lane: str, now: int, waited: int) -> None:
-        """Take a seat at the end, or where `waited` milliseconds of waiting put it."""
+        """Take a seat at the end of a lane, or where `waited` milliseconds of waiting put it."""
         score = (now - waited) * SCORES_PER_MS
         if not waited:
             score = self.last_score = max(self.last_score + 1, score)
         self._enter(seat, process, lane, score)
 
     def join_head(self, seat: str, process: str, lane: str, now: int) -> None:
-        """Take a seat before all others."""
+        """Take a seat before all others of a lane."""
         score = now * SCORES_PER_MS
-        self._enter(seat, process, lane, min(score, self.order[0][0] - 1) if self.order else score)
+        order = self.order.get(lane)
+        self._enter(seat, process, lane, min(score, order[0][0] - 1) if order else score)
 
     def leave(self, seat: str) -> None:
         """Give a seat up, with its offer."""
         place = self.seats.pop(seat)
         entry = (place.score, seat)
-        del self.order[bisect_left(self.order, entry)]
+        order = self.order[place.lane]
+        del order[bisect_left(order, entry)]
+        if not order:
+            del self.order[place.lane]
         if self.offers.pop(seat, None) is None:
-            self._unpark(place.process, entry)
+            self._unpark(place, entry)
 
-    def head(self, members: dict[str, Member], now: int) -> str | None:
-        """Return the first seat without an offer whose process is not passed over."""
-        heads = [seats[0] for process, seats in self.parked.items() if members[process].may_be_offered(now)]
-        return min(heads)[1] if heads else None
+    def heads(self, members: dict[str, Member], now: int) -> list[tuple[str, int, str]]:
+        """Return the lanes by name, each with its first seat without an offer whose process is not passed over."""
+        first: dict[str, tuple[int, str]] = {}
+        for process, lanes in self.parked.items():
+            if members[process].may_be_offered(now):
+                for lane, seats in lanes.items():
+                    first[lane] = min(first.get(lane, seats[0]), seats[0])
+        return [(lane, *first[lane]) for lane in sorted(first)]
 
     def offer(self, seat: str, now: int) -> None:
         """Offer a slot to a seat."""
         place = self.seats[seat]
-        self._unpark(place.process, (place.score, seat))
+        self._unpark(place, (place.score, seat))
         self.offers[seat] = now + OFFER_MS
 
     def take_back(self, seat: str) -> None:
@@ -131,14 +148,17 @@ class Line:
 
     def _enter(self, seat: str, process: str, lane: str, score: int) -> None:
         place = self.seats[seat] = Seat(process, lane, score)
-        insort(self.order, (score, seat))
+        insort(self.order.setdefault(lane, []), (score, seat))
         self._park(seat, place)
 
     def _park(self, seat: str, place: Seat) -> None:
-        insort(self.parked.setdefault(place.process, []), (place.score, seat))
+        insort(self.parked.setdefault(place.process, {}).setdefault(place.lane, []), (place.score, seat))
 
-    def _unpark(self, process: str, entry: tuple[int, str]) -> None:
-        seats = self.parked[process]
+    def _unpark(self, place: Seat, entry: tuple[int, str]) -> None:
+        lanes = self.parked[place.process]
+        seats = lanes[place.lane]
         del seats[bisect_left(seats, entry)]
         if not seats:
-            del self.parked[process]
+            del lanes[place.lane]
+            if not lanes:
+                del self.parked[place.process]

@@ -58,6 +58,8 @@ class Reservations:
         self.t0 = -1
         """When the newest reading began; settle times below it are covered."""
         self.facts: dict[str, Facts] = {}
+        self.lanes: dict[str, set[str]] = {}
+        """The reservations of each lane."""
         self.pending: dict[str, int] = {}
         """Settle time by reservation."""
         self.held: set[str] = set()
@@ -70,11 +72,15 @@ class Reservations:
         """Return the slots in use when the provider counts `count`."""
         return max(count, len(self.held)) + len(self.pending)
 
+    def in_flight(self, lane: str) -> int:
+        """Return how many of a lane are booked."""
+        return len(self.lanes.get(lane, ()))
+
     # What moves a reservation
 
     def claim(self, rid: str, facts: Facts, duration: int, now: int) -> None:
         """Book a claim: if its call is placed at all, it is placed within the placement timeout."""
-        self.facts[rid] = facts
+        self._enter(rid, facts)
         self.until[rid] = now + duration
         self.pending[rid] = now + facts.timeout + facts.lag
 
@@ -90,7 +96,7 @@ class Reservations:
         if facts is None:
             if recreate is None:
                 return Code.UNKNOWN
-            facts = self.facts[rid] = recreate
+            facts = self._enter(rid, recreate)
             self.until[rid] = now + left
         facts.placed = 1
         settle = at + facts.lag
@@ -137,7 +143,7 @@ class Reservations:
         """Book a call that the fleet did not place, unless it is known already."""
         if rid in self.facts or facts.call_id in self.calls:
             return Code.UNKNOWN
-        self.facts[rid] = facts
+        self._enter(rid, facts)
         self.until[rid] = now + duration
         self.pending[rid] = at + facts.lag
         self.calls[facts.call_id] = (rid, max(now + REMEMBER_MS, self.until[rid]))
@@ -151,9 +157,9 @@ class Reservations:
         settle = now + entry.settle
         facts = self.facts.get(entry.rid)
         if facts is None:
-            facts = self.facts[entry.rid] = Facts(
-                process, entry.lane, entry.kind, now - entry.claimed, entry.timeout, entry.lag
-            )
+            claimed = now - entry.claimed
+            facts = Facts(process, entry.lane, entry.kind, claimed, entry.timeout, entry.lag)
+            self._enter(entry.rid, facts)
             self.until[entry.rid] = now + entry.left
         facts.open = entry.open
         facts.placed = max(facts.placed, entry.placed)
@@ -210,8 +216,13 @@ class Reservations:
         if not live and not (facts.tracked and rid in self.until):
             self._drop(rid)
 
+    def _enter(self, rid: str, facts: Facts) -> Facts:
+        self.facts[rid] = facts
+        self.lanes.setdefault(facts.lane, set()).add(rid)
+        return facts
+
     def _drop(self, rid: str) -> None:
-        del self.facts[rid]
+        self.lanes[self.facts.pop(rid).lane].remove(rid)
         self.pending.pop(rid, None)
         self.held.discard(rid)
         self.until.pop(rid, None)

@@ -10,7 +10,8 @@ requests of one round trip share it. In the Lua files,
 - a word of `WORDS`, such as `GRANTED` or `OFFER_MS`, stands for what `wire.py` says;
 - `keys.line` stands for a key's place among `KEYS`;
 - a record is an array: `booked.settle` stands for its place in it, `NEW_RESERVATION` for a new one,
-  `PACK_RESERVATION(booked)` and `UNPACK_RESERVATION(text)` for writing and reading one as text. See `RECORDS`.
+  `PACK_RESERVATION(booked)` and `UNPACK_RESERVATION(text)` for writing and reading one as text, from a place on where
+  one is given. See `RECORDS`.
 
 Knows no Redis client: who runs a script needs its source, its SHA1, the keys of the account and the arguments of the
 request, all given here.
@@ -25,7 +26,7 @@ from hashlib import sha1
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from admission.ledger import book, line, readings, wire
+from admission.ledger import book, lanes, line, readings, wire
 from admission.ledger.wire import HEAD
 
 if TYPE_CHECKING:
@@ -35,14 +36,14 @@ if TYPE_CHECKING:
 
 VERBS = (
     "ended", "ask", "claim", "placed", "leave", "withdraw", "beat", "refuse", "duty", "reading", "call_ended",
-    "started", "status", "pause", "jumped",
+    "started", "status", "lane", "pause", "jumped",
 )  # fmt: skip
 """What a request can be, the frequent first: that is the order in which the script looks."""
 MOST_REQUESTS = 100
 """Requests that one run takes at most, since a server serves nobody else meanwhile."""
 MOST_WANTED = 1_000
 """Records that one run names beforehand at most: Lua passes some thousands of arguments."""
-KEYS = ("account", "pending", "due", "processes", "line", "heads", "turns")
+KEYS = ("account", "pending", "due", "processes", "line", "lanes", "turns")
 """The keys of an account, in the order in which every script takes them."""
 
 SHORTEST_TTL_MS = 3_600_000
@@ -79,16 +80,18 @@ RECORDS: Mapping[str, Mapping[str, Field]] = {
     "clock": {
         "last": NUMBER, "offset": NUMBER, "expires": NUMBER, "next_due": Field("d", NEVER_MS), "heard": NUMBER,
         "grace_until": NUMBER, "claimed": NUMBER, "gap": NUMBER, "lapsed": NUMBER, "last_score": NUMBER,
+        "paced_until": NUMBER, "hinted": NUMBER,
     },
     "state": {
         "run_id": TEXT, "epoch": NUMBER, "opened": UNSET,
         "pause_at": NUMBER, "pause_on": SMALL, "pause_reason": TEXT,
         "refresh": NUMBER, "staleness": NUMBER, "lease": NUMBER, "headroom": NUMBER, "max_waiting": NUMBER,
-        "lag": NUMBER, "duration": NUMBER,
+        "lag": NUMBER, "duration": NUMBER, "pace": NUMBER,
         "limit": UNSET, "count": UNSET, "stamp": UNSET, "t0": UNSET, "t1": UNSET, "covers_to": UNSET,
         "earlier": UNSET, "open_after": UNSET, "begun": UNSET, "reader": TEXT, "reader_until": NUMBER,
         "fails": NUMBER, "retry_at": NUMBER, "mean": NUMBER, "error": TEXT,
         "cool_span": NUMBER, "cool_since": UNSET, "cool_after": UNSET, "cool_until": NUMBER,
+        "lanes_at": NUMBER,
     },
     "member": {
         "since": NUMBER, "heard": NUMBER, "policy": TEXT, "asked": UNSET, "barred": SMALL, "silent": SMALL,
@@ -98,12 +101,17 @@ RECORDS: Mapping[str, Mapping[str, Field]] = {
         "process": NAME, "lane": NAME, "kind": SMALL, "claimed": NUMBER, "timeout": SPAN, "lag": SPAN, "placed": SMALL,
         "open": SMALL, "call_id": TEXT, "settle": Field("d", NONE), "over_at": Field("d", NONE), "held": SMALL,
     },
-    "seat": {"process": NAME, "lane": NAME},
+    "seat": {"process": NAME, "lane": NAME, "score": NUMBER},
+    "lane": {
+        "name": NAME, "at": NUMBER, "priority": UNSET, "weight": Field("I4", 1_000), "headroom": SPAN, "cap": SPAN,
+        "promote": SPAN, "declared": NAME, "paused": SMALL, "reason": TEXT,
+        "level": NUMBER, "start": NUMBER, "finish": NUMBER,
+    },
 }  # fmt: skip
 """What is stored of each, in this order. The names are those of `book.py` and its neighbours."""
 
 WORDS: Mapping[str, str] = {
-    **{word.name: str(word.value) for words in (wire.Code, wire.Kind, wire.Outcome) for word in words},
+    **{word.name: str(word.value) for words in (wire.Code, wire.Kind, wire.Outcome, wire.Word) for word in words},
     **{
         name: str(value)
         for module in (wire, book, line, readings)
@@ -114,13 +122,17 @@ WORDS: Mapping[str, str] = {
     "NEVER_MS": str(NEVER_MS),
     "LAST_MS": str(LAST_MS),
     "NONE": str(NONE),
+    "COST_OF_WEIGHT": str(lanes.COST_OF_WEIGHT),
+    "MOST_LANES": str(lanes.MOST_LANES),
+    "UNPACED": str(book.UNPACED),
+    "DEFAULT": f"'{wire.DEFAULT}'",
     "ONLOOKER": f"'{wire.ONLOOKER}'",
 }
 """What stands for a number, or a text, in the Lua files."""
 
 _DIRECTIVE = re.compile(r"--@(?:(include|inline) (\w+)|verbs)\n")
 _WORD = re.compile(r"\b[A-Z][A-Z_]+\b")
-_RECORD = re.compile(r"\b(NEW|PACK|UNPACK)_([A-Z]+)\b(?:\(([\w\[\]]+)\))?")
+_RECORD = re.compile(r"\b(NEW|PACK|UNPACK)_([A-Z]+)\b(?:\(([\w\[\]]+)(, \w+)?\))?")
 _VARIABLES: Mapping[str, tuple[str, ...]] = {
     "keys": KEYS,
     "clock": tuple(RECORDS["clock"]),
@@ -128,6 +140,7 @@ _VARIABLES: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("me", "member"), tuple(RECORDS["member"])),
     **dict.fromkeys(("booked", "kept", "twin"), tuple(RECORDS["reservation"])),
     "place": tuple(RECORDS["seat"]),
+    **dict.fromkeys(("terms", "known", "other"), tuple(RECORDS["lane"])),
 }
 """The variables of the Lua files that hold an array, and what is in it."""
 _FIELD = re.compile(rf"\b({'|'.join(_VARIABLES)})\.(\w+)")
@@ -195,13 +208,13 @@ def _place(variable: str, field: str) -> int:
     return _VARIABLES[variable].index(field) + 1
 
 
-def _record(what: str, name: str, argument: str) -> str:
+def _record(what: str, name: str, argument: str, place: str | None) -> str:
     fields = RECORDS[name.lower()]
     letters = "<" + "".join(field.letters for field in fields.values())
     if what == "NEW":
         return f"{{{', '.join(field.literal for field in fields.values())}}}"
     if what == "UNPACK":
-        return f"{{struct.unpack('{letters}', {argument})}}"
+        return f"{{struct.unpack('{letters}', {argument}{place or ''})}}"
     values = [
         f"#{argument}[{place}], {argument}[{place}]" if field in {TEXT, NAME} else f"{argument}[{place}]"
         for place, field in enumerate(fields.values(), start=1)

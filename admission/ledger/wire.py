@@ -54,6 +54,8 @@ class Code(IntEnum):
     CACHED = 14
     DISBELIEVED = 15
     LATE = 16
+    NO_LANE = 17
+    UNTRACKED = 18
 
 
 class Kind(IntEnum):
@@ -72,6 +74,14 @@ class Outcome(IntEnum):
     PASSING = 1
     FINAL = 2
     ABANDONED = 3
+
+
+class Word(IntEnum):
+    """How lanes are told: by a guard's constructor, by an operator, or again after the ledger lost them."""
+
+    DECLARE = 0
+    SET = 1
+    RETELL = 2
 
 
 class Head(NamedTuple):
@@ -109,7 +119,7 @@ class Verdict(NamedTuple):
         in_use: Slots in use.
         retry_after: Milliseconds after which another try is worthwhile.
         usage_age: Milliseconds since the newest reading began, -1 before the first.
-        pause_reason: The operator's reason, when paused.
+        pause_reason: The operator's reason, when paused; the known lanes, when there is no such lane.
         error: What the newest failing reading said.
     """
 
@@ -141,6 +151,8 @@ class PolicyWire(NamedTuple):
     max_waiting: int
     lag: int
     duration: int
+    pace: int
+    """Microseconds from one start to the next at least, 0 for no limit."""
 
     def text(self) -> str:
         """Return it as one argument."""
@@ -150,6 +162,52 @@ class PolicyWire(NamedTuple):
     def parse(cls, text: str) -> PolicyWire:
         """Read what `text` wrote."""
         return cls(*map(int, text.removesuffix(ONLOOKER).split(",")))
+
+
+DEFAULT = "default"
+"""The lane of callers that name none; it always exists."""
+
+
+class LaneWire(NamedTuple):
+    """One lane as it travels.
+
+    Attributes:
+        name: The lane.
+        at: Ledger time of the newest word on it.
+        priority: 0 is served first; -1 is the lowest of all that were told.
+        weight: Its share in thousandths.
+        headroom: Slots that it leaves free.
+        cap: Most reservations at once, 0 for no cap.
+        promote: Milliseconds of waiting that lift a waiter by one priority, 0 for never.
+        declared: The settings that a guard's constructor told last, as `settings` has them; empty before the first.
+        paused: 1 while it is paused.
+        reason: The operator's reason.
+    """
+
+    name: str
+    at: int = 0
+    priority: int = -1
+    weight: int = 1_000
+    headroom: int = 0
+    cap: int = 0
+    promote: int = 0
+    declared: str = ""
+    paused: int = 0
+    reason: str = ""
+
+    @property
+    def settings(self) -> str:
+        """What can be set, as one text."""
+        return f"{self.priority},{self.weight},{self.headroom},{self.cap},{self.promote}"
+
+    @staticmethod
+    def rows(flat: Iterable[int | str]) -> list[LaneWire]:
+        """Read lanes that follow one another in a reply."""
+        items = iter(flat)
+        return [
+            LaneWire(str(row[0]), *map(int, row[1:7]), str(row[7]), int(row[8]), str(row[9]))  # type: ignore[arg-type,call-arg]  # in wire order
+            for row in zip(*[items] * len(LaneWire._fields), strict=True)
+        ]
 
 
 RECORD_OF = {"r": "rid", "s": "seat", "c": "call_id"}
@@ -299,12 +357,16 @@ class Withdraw(Request):
 
 @dataclass(frozen=True, slots=True)
 class Beat(Request):
-    """Hear a process; it tells its newest word on pausing, and lists reservations to extend or book again."""
+    """Hear a process; it tells its newest word on pausing, and lists reservations to extend or book again.
+
+    `lanes_at`: the newest word on lanes that it knows of; it is told of all lanes when the ledger knows of another.
+    """
 
     verb = "beat"
     pause_at: int
     pause_on: int
     pause_reason: str
+    lanes_at: int
     entries: tuple[Entry, ...]
 
     def records(self) -> list[str]:
@@ -313,7 +375,7 @@ class Beat(Request):
 
     def fields(self) -> Wire:
         """Return the arguments in wire order, the entries flattened."""
-        flat: Wire = [self.pause_at, self.pause_on, self.pause_reason]
+        flat: Wire = [self.pause_at, self.pause_on, self.pause_reason, self.lanes_at]
         for entry in self.entries:
             flat.extend(entry)
         return flat
@@ -351,11 +413,28 @@ class AskStatus(Request):
 
 @dataclass(frozen=True, slots=True)
 class Pause(Request):
-    """Stop (`on` 1) or resume (`on` 0) all claims."""
+    """Stop (`on` 1) or resume (`on` 0) all claims, or those of one lane."""
 
     verb = "pause"
     on: int
     reason: str
+    lane: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lanes(Request):
+    """Tell of lanes; `how` is a `Word`. The newest word on a lane counts."""
+
+    verb = "lane"
+    how: int
+    lanes: tuple[LaneWire, ...]
+
+    def fields(self) -> Wire:
+        """Return the arguments in wire order, the lanes flattened."""
+        flat: Wire = [self.how]
+        for lane in self.lanes:
+            flat.extend(lane)
+        return flat
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ PUBLIC = {
 
 METHODS = {
     "acquire", "call_ended", "call_started", "close", "from_env", "hold", "pause", "place", "refresh", "resume",
-    "status",
+    "set_lane", "status",
 }  # fmt: skip
 PLAIN = {"from_env", "hold", "place"}
 
@@ -101,7 +101,8 @@ IMPURE = {"asyncio", "threading", "time", "random", "logging", "os", "socket", "
 
 
 @pytest.mark.parametrize(
-    "folder", ["core", "values.py", "errors.py", "ledger/book.py", "ledger/rule.py", "ledger/line.py"]
+    "folder",
+    ["core", "values.py", "errors.py", "ledger/book.py", "ledger/rule.py", "ledger/line.py", "ledger/lanes.py"],
 )
 def test_decisions_do_no_io_and_know_no_clock(folder):
     place = PACKAGE / folder
@@ -111,7 +112,7 @@ def test_decisions_do_no_io_and_know_no_clock(folder):
 
 LAYERS = [
     {"errors", "values"},
-    {"ledger.wire", "ledger.rule", "ledger.line", "ledger.readings", "ledger.book", "ledger.scripts"},
+    {"ledger.wire", "ledger.rule", "ledger.line", "ledger.lanes", "ledger.readings", "ledger.book", "ledger.scripts"},
     {"core"},
 ]
 

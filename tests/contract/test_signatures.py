@@ -50,7 +50,14 @@ FIELDS = {
         "promote_after": None,
     },
     Usage: {"limit": ..., "count": ..., "timestamp": None},
-    LaneStatus: {"name": ..., "waiting": ..., "in_flight": ...},
+    LaneStatus: {
+        "name": ...,
+        "waiting": ...,
+        "in_flight": ...,
+        "paused": False,
+        "pause_reason": "",
+        "settings": None,
+    },
     Status: {
         "account": ...,
         "limit": ...,

@@ -6,6 +6,7 @@ import pytest
 
 from admission import (
     ConfigurationError,
+    Lane,
     LaneStatus,
     Paused,
     Policy,
@@ -109,7 +110,7 @@ async def test_a_tracked_call_stays_known_until_it_is_told_as_ended(colour):
         await stage.pass_time(2.1)
         status = await stage.read()
         assert numbers(status) == {"in_use": 1, "pending": 0, "held": 0}
-        assert status.lanes == (LaneStatus("default", waiting=0, in_flight=1),)
+        assert status.lanes == (LaneStatus("default", waiting=0, in_flight=1, settings=Lane("default")),)
         assert status.untracked == 0
         await stage.guard.call_ended(7)
         status = await stage.status()
@@ -662,16 +663,6 @@ async def test_policies_that_differ_are_told_and_the_stricter_counts(colour, cap
         await stage.until(lambda: [record for record in caplog.records if record.event == "policies_differ"])
         for reservation in (mine, theirs):
             reservation.cancel()
-
-
-@both_colours
-async def test_lanes_that_nobody_declared_are_told_with_those_that_are(colour):
-    async with Stage(colour) as stage:
-        for ask in (lambda: stage.guard.hold(lane="bulk"), lambda: stage.guard.place(lane="bulk")):
-            with pytest.raises(ConfigurationError, match="lane 'bulk' is not declared; known are: .*default"):
-                ask()
-        with pytest.raises(ConfigurationError, match="known are: .*default"):
-            await stage.guard.acquire(lane="bulk")
 
 
 @both_colours

@@ -189,10 +189,16 @@ async def test_acquire_checks_its_timeout(colour, timeout):
         assert stage.provider.readings == 0
 
 
-@pytest.mark.parametrize("lane", ["bulk", "", "DEFAULT", None, 5, ("default",)])
-def test_an_unknown_lane_is_refused_with_those_that_are_known(make, kind, lane):
-    with pytest.raises(ConfigurationError, match=r"is not declared; known are: default"):
+@pytest.mark.parametrize("lane", ["", "two words", "a\nb", None, 5, ("default",)])
+def test_what_cannot_be_a_lane_is_refused(make, kind, lane):
+    with pytest.raises(ConfigurationError, match=r"lane .* is not usable"):
         getattr(make(), kind)(lane=lane)
+
+
+@pytest.mark.parametrize("lane", ["bulk", None, {"name": "bulk"}])
+def test_what_is_no_lane_cannot_be_declared(make, lane):
+    with pytest.raises(ConfigurationError, match=r"give a Lane, as in"):
+        make(lanes=[lane])
 
 
 # Nested blocks

@@ -14,10 +14,10 @@ from admission.ledger.scripts import LAST_MS, NAME, NEVER_MS, NONE, RECORDS, TEX
 
 INF = float("inf")
 
-CLOCK, STATE, MEMBER = (tuple(RECORDS[name]) for name in ("clock", "state", "member"))
+CLOCK, STATE, MEMBER, LANE = (tuple(RECORDS[name]) for name in ("clock", "state", "member", "lane"))
 READING = tuple(name for name in STATE[STATE.index("limit") : STATE.index("cool_span")] if name != "covers_to")
 POLICY = STATE[STATE.index("refresh") : STATE.index("limit")]
-COOLING = STATE[STATE.index("cool_span") :]
+COOLING = STATE[STATE.index("cool_span") : STATE.index("lanes_at")]
 
 
 def of_book(book: Any) -> dict[str, Any]:
@@ -27,7 +27,16 @@ def of_book(book: Any) -> dict[str, Any]:
         "epoch": (book.epoch, book.opened),
         "pause": (book.pause_at, book.pause_on, book.pause_reason),
         "policy": tuple(book.policy),
-        "clock": (book.heard, book.grace_until, book.claimed, book.gap, book.lapsed, line.last_score),
+        "clock": (
+            book.heard,
+            book.grace_until,
+            book.claimed,
+            book.gap,
+            book.lapsed,
+            line.last_score,
+            book.paced_until,
+            book.hinted,
+        ),
         "reading": {name: getattr(book.readings, name) for name in READING},
         "cooling": astuple(book.cooling),
         "covers_to": kept.t0,
@@ -40,14 +49,16 @@ def of_book(book: Any) -> dict[str, Any]:
         },
         "calls": dict(kept.calls),
         "tombstones": dict(book.tombstones),
-        "seats": {name: (seat.process, seat.lane) for name, seat in line.seats.items()},
-        "line": [(seat, score) for score, seat in line.order],
+        "lanes": [(*terms.told, terms.level, terms.start, terms.finish) for terms in book.lanes.terms.values()],
+        "lanes_at": book.lanes.at,
+        "seats": {name: (seat.process, seat.lane, seat.score) for name, seat in line.seats.items()},
+        "line": {lane: [seat for _, seat in order] for lane, order in line.order.items()},
         "offers": dict(line.offers),
     }
 
 
-def unpack(record: str, data: bytes) -> dict[str, Any]:
-    """Return a record by field."""
+def unpack(record: str, data: bytes, *, whole: bool = True) -> dict[str, Any]:
+    """Return a record by field, and the `rest` where others may follow it."""
     found: dict[str, Any] = {}
     for name, field in RECORDS[record].items():
         if field in {TEXT, NAME}:
@@ -59,7 +70,9 @@ def unpack(record: str, data: bytes) -> dict[str, Any]:
             value, data = struct.unpack(form, data[: struct.calcsize(form)])[0], data[struct.calcsize(form) :]
             assert value == int(value)
             found[name] = int(value)
-    assert not data
+    if not whole:
+        found["rest"] = data
+    assert not whole or not data
     return found
 
 
@@ -79,13 +92,16 @@ def of_keys(replies: list[Any], ran_at: int) -> dict[str, Any]:
     raw = replies[0]
     raw = dict(zip(raw[::2], raw[1::2], strict=True)) if isinstance(raw, list) else raw
     records = {name.decode(): text for name, text in raw.items()}
-    pending, due, processes, line, heads, turns = (_scores(flat) for flat in replies[1:])
-    for index in (pending, due, line, heads, turns):
+    pending, due, processes, line, lanes, turns = (_scores(flat) for flat in replies[1:])
+    for index in (pending, due, turns):
         assert index.pop("") == INF
-    assert processes.pop("") == 0
+    for index in (processes, line, lanes):
+        assert index.pop("") == 0
+        assert set(index.values()) <= {0}
 
     clock = unpack("clock", records.pop("clock"))
     state = unpack("state", records.pop("state"))
+    told = list(_rows(records.pop("lanes", b"")))
     by_letter: dict[str, dict[str, bytes]] = {letter: {} for letter in "prsc"}
     for name, text in records.items():
         by_letter[name[0]][name[1:]] = text
@@ -109,8 +125,10 @@ def of_keys(replies: list[Any], ran_at: int) -> dict[str, Any]:
             entry[1:]: (by_letter["c"].get(entry[1:], b"").decode(), at) for entry, at in due.items() if entry[0] == "c"
         },
         "tombstones": {entry[1:]: at for entry, at in due.items() if entry[0] == "t"},
+        "lanes": told,
+        "lanes_at": state["lanes_at"],
         "seats": places,
-        "line": list(line.items()),
+        "line": _line(line, places),
         "offers": offers,
     }
 
@@ -130,8 +148,7 @@ def of_keys(replies: list[Any], ran_at: int) -> dict[str, Any]:
         assert at <= latest, f"{name} is looked at at {at}, not by {latest}"
     assert len(due) == len(timers) + sum(len(found[kind]) for kind in ("calls", "tombstones", "members"))
     assert clock["next_due"] <= min(due.values(), default=NEVER_MS)
-    assert set(line) == set(places)
-    assert set(processes.values()) <= {0}
+    assert {entry[entry.index("\0") + 17 :] for entry in line} == set(places)
     assert set(processes) == {
         *("p" + name for name in members),
         *(
@@ -139,10 +156,39 @@ def of_keys(replies: list[Any], ran_at: int) -> dict[str, Any]:
             for rid, facts in reservations.items()
         ),
         *(f"f{places[seat][0]}\0{seat}" for seat in offers),
-        *(f"s{places[seat][0]}\0{line[seat]:016d}{seat}" for seat in places if seat not in offers),
+        *(f"s{places[seat][0]}\0{entry_of(seat, places)}" for seat in places if seat not in offers),
     }
-    _check_heads(members, places, line, offers, heads, turns, ran_at)
+    heads = _check_heads(members, places, offers, turns, ran_at)
+    assert set(lanes) == {
+        *("h" + entry for entry in heads),
+        *(f"o{places[seat][1]}\0{seat}" for seat in offers),
+        *(f"b{facts[1]}\0{rid}" for rid, facts in reservations.items() if facts[1] != "default"),
+    }
     return found
+
+
+def _rows(data: bytes) -> Any:
+    """Return the lanes, one after another."""
+    while data:
+        row = unpack("lane", data, whole=False)
+        data = row.pop("rest")
+        yield tuple(row.values())
+
+
+def _line(line: Any, places: Any) -> dict[str, list[str]]:
+    """Return the seats of each lane in order; each entry of the key is what its seat's record says."""
+    order: dict[str, list[str]] = {}
+    for entry in line:
+        lane, seat = entry[: entry.index("\0")], entry[entry.index("\0") + 17 :]
+        assert entry == entry_of(seat, places)
+        order.setdefault(lane, []).append(seat)
+    return order
+
+
+def entry_of(seat: str, places: Any) -> str:
+    """Return the entry of a seat."""
+    _, lane, score = places[seat]
+    return f"{lane}\0{score:016d}{seat}"
 
 
 def over(end: int) -> str:
@@ -150,18 +196,18 @@ def over(end: int) -> str:
     return f"{LAST_MS if end == NONE else min(end, LAST_MS):013d}"
 
 
-def _check_heads(members, places, line, offers, heads, turns, ran_at):
-    first: dict[str, tuple[int, str]] = {}
-    for seat, score in line.items():
+def _check_heads(members, places, offers, turns, ran_at):
+    """Check who is passed over; return the entries of the seats that may be offered a slot next."""
+    first: dict[tuple[str, str], str] = {}
+    for seat, (process, lane, _) in places.items():
         if seat not in offers:
-            process = places[seat][0]
-            first[process] = min(first.get(process, (score, seat)), (score, seat))
-    silent = {name: members[name][5] for name in first}
-    passed = {name: members[name][7] for name in first}
-    assert heads == {
-        seat: score for name, (score, seat) in first.items() if not silent[name] and passed[name] <= ran_at
-    }
+            entry = entry_of(seat, places)
+            first[process, lane] = min(first.get((process, lane), entry), entry)
+    waiting = {process for process, _ in first}
+    silent = {name: members[name][5] for name in waiting}
+    passed = {name: members[name][7] for name in waiting}
     assert {turn[1:]: at for turn, at in turns.items() if turn[0] == "p"} == {
-        name: passed[name] for name in first if not silent[name] and passed[name] > ran_at
+        name: passed[name] for name in waiting if not silent[name] and passed[name] > ran_at
     }
     assert all(at <= ran_at + OFFER_MS for at in offers.values())
+    return [entry for (name, _), entry in first.items() if not silent[name] and passed[name] <= ran_at]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from admission.ledger import book, scripts, wire
-from admission.ledger.wire import Entry, Head, Request, Verdict, Who
+from admission.ledger.wire import Entry, Head, LaneWire, Request, Verdict, Who
 
 LUA = Path(scripts.__file__).parent / "lua"
 REQUESTS = {request.verb: request for request in Request.__subclasses__()}
@@ -17,21 +17,38 @@ KINDS = {"account": "hash"}
 """What each key is, where it is no zset."""
 RETURNS = {
     **dict.fromkeys(("ask", "claim", "refuse", "withdraw"), Verdict._fields),
-    "beat": ("pause_at", "pause_on", "pause_reason", "policy", "lapsed", "seat..."),
+    "beat": ("pause_at", "pause_on", "pause_reason", "policy", "lapsed", "lanes_at", "lanes", "lane...", "seat..."),
     "duty": ("token",),
-    "pause": ("pause_at",),
+    "lane": ("lanes_at", "changed", "lane..."),
+    "pause": ("pause_at", "|", "lanes_at", "changed", "lane..."),
     "requests": ("now", "epoch", "since", "waiting", "due_at", "next_at", "answer..."),
     "status": (
         "limit", "count", "in_use", "room", "pending", "held", "untracked", "usage_age", "booked", "pause_on",
-        "pause_reason",
+        "pause_reason", "lane...",
     ),
 }  # fmt: skip
 """What each verb answers besides its code, and the script before the answers."""
 BARE = frozenset(
-    ("epoch", "by_value", "join", "late", "leaving", "force", "pause_on", "on", "limit", "count", "kind", "outcome")
+    (
+        "epoch",
+        "by_value",
+        "join",
+        "late",
+        "leaving",
+        "force",
+        "pause_on",
+        "on",
+        "limit",
+        "count",
+        "kind",
+        "outcome",
+        "how",
+    )
 )
 """Numbers that are no time."""
-TEXTS = frozenset(("run_id", "process", "policy", "seat", "rid", "lane", "call_id", "pause_reason", "reason", "error"))
+TEXTS = frozenset(
+    ("run_id", "process", "policy", "seat", "rid", "lane", "call_id", "pause_reason", "reason", "error", "lanes")
+)
 """What is no number."""
 
 
@@ -107,12 +124,15 @@ def test_arguments_are_told_as_they_are_sent_and_taken(verb):
     assert [bare(name) for name in told.values()] == [field.name for field in fields(REQUESTS[verb])]
     text = "\n".join(code)
     if verb == "beat":
-        assert told.popitem() == (4, "entries")
-        assert f"for first = first + 3, last, {len(Entry._fields)} do" in code
+        assert told.popitem() == (5, "entries")
+        assert f"for first = first + 4, last, {len(Entry._fields)} do" in text
+    if verb == "lane":
+        assert told.popitem() == (2, "lanes")
+        assert f"for place = first + 1, last, {len(LaneWire._fields)} do" in text
     if not told:
         assert "ARGV" not in text
         return
-    taken = re.search(r"^local ([\w,\s]+) = unpack\(ARGV, first, (?:last|first \+ 2)\)$", text, re.MULTILINE)[1]
+    taken = re.search(r"^local ([\w,\s]+) = unpack\(ARGV, first, (?:last|first|first \+ 3)\)$", text, re.MULTILINE)[1]
     assert re.split(r",\s+", taken) == list(told.values())
     numbers = re.findall(r"^([\w, ]+) = (tonumber\(\w+\).*)$", text, re.MULTILINE)
     for names_, values in numbers:

@@ -80,6 +80,15 @@ def test_nothing_ends_while_paused(desk):
     assert about(book.shelf.ttls(), HOUR)
 
 
+def test_nothing_ends_while_a_lane_is_paused(desk):
+    book = desk(1)
+    book.lane("bulk")
+    book.pause("lunch", lane="bulk")
+    assert set(book.shelf.ttls()) == {-1}
+    book.resume(lane="bulk")
+    assert about(book.shelf.ttls(), HOUR)
+
+
 def test_a_pause_told_by_a_beat_keeps_the_keys_too(desk):
     book = desk(1)
     book.beat(pause=(book.now, 1, "told"))
@@ -268,8 +277,11 @@ def test_large_numbers_stay_whole(desk):
     book.grant("r0")
     book.wait("s1", waited=1)
     book.wait("s2")
-    line = book.dump()["line"]
-    assert line == [("s1", (book.now - 1) * 1_000), ("s2", book.now * 1_000)]
+    seats = book.dump()["seats"]
+    assert {seat: place[-1] for seat, place in seats.items()} == {
+        "s1": (book.now - 1) * 1_000,
+        "s2": book.now * 1_000,
+    }
 
 
 def test_a_process_that_lapses_takes_thousands_of_seats_along(desk):

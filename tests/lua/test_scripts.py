@@ -38,12 +38,12 @@ def test_the_keys_of_an_account_share_one_hash_tag(client):
 def test_arguments_are_who_speaks_the_records_it_is_about_and_the_requests():
     ask = Ask("s", "r", "default", 0, 1, 2, 3, 1, 0)
     entry = Entry("b", "default", 1, 2, 3, 4, 0, 1, 5, 6, "")
-    said = scripts.arguments("run", Who("p", 7, "1,2"), [Ended("e", ""), ask, Beat(0, 0, "", (entry,))])
+    said = scripts.arguments("run", Who("p", 7, "1,2"), [Ended("e", ""), ask, Beat(0, 0, "", 0, (entry,))])
     assert said == [
         "run", "p", 7, "1,2", 4, "re", "rr", "ss", "rb",
         "ended", 2, "e", "",
         "ask", 9, "s", "r", "default", 0, 1, 2, 3, 1, 0,
-        "beat", 14, 0, 0, "", *entry,
+        "beat", 15, 0, 0, "", 0, *entry,
     ]  # fmt: skip
 
 
@@ -52,7 +52,7 @@ def test_a_beat_of_thousands_asks_for_no_more_records_than_lua_can_pass(desk):
     rids = [f"r{number}" for number in range(3_000)]
     book.grant(*rids)
     entries = tuple(Entry(rid, "default", 1, 0, 5_000, 500, 0, 1, 5_500, 60_000, "") for rid in rids)
-    assert book.say(Beat(0, 0, "", entries)).code == Code.OK
+    assert book.say(Beat(0, 0, "", 0, entries)).code == Code.OK
 
 
 def test_replies_are_the_head_and_each_answer():

@@ -32,6 +32,8 @@ from admission.ledger.wire import (
     Entry,
     Jumped,
     Kind,
+    Lanes,
+    LaneWire,
     Leave,
     Outcome,
     Pause,
@@ -43,6 +45,7 @@ from admission.ledger.wire import (
     Started,
     Who,
     Withdraw,
+    Word,
 )
 from tests.lua import state
 from tests.servers import BINARIES, redis_server
@@ -65,7 +68,7 @@ PAUSES = (0,) * 8 + (1, 1, 3, 50, 400, 999, 1_000, 1_001, 1_500, 3_000)
 LONG_PAUSES = (4_000, 7_000, 9_000, 11_000, 30_000, 61_000, 601_000, 3_601_000)
 CALL_IDS = ("", "", "call", "CALL", "a\nb", "é\0 ü", "{x}:*?[", "x" * 400, "\U0001f4de")
 POLICY = PolicyWire(
-    refresh=1_000, staleness=15_000, lease=10_000, headroom=0, max_waiting=12, lag=2_000, duration=60_000
+    refresh=1_000, staleness=15_000, lease=10_000, headroom=0, max_waiting=12, lag=2_000, duration=60_000, pace=0
 )
 POLICIES = (
     POLICY.text(),
@@ -73,6 +76,8 @@ POLICIES = (
     POLICY._replace(refresh=500, lease=6_000, max_waiting=5).text(),
     POLICY._replace(staleness=4_000, headroom=2, lag=5_000).text(),
     POLICY._replace(lease=30_000, duration=7_200_000).text(),
+    POLICY._replace(pace=200_000).text(),
+    POLICY._replace(pace=300).text(),
     POLICY._replace(lease=3_000, lag=9_000, headroom=5).text() + ONLOOKER,
 )
 
@@ -204,6 +209,7 @@ class Trace:
         self.log: deque[str] = deque(maxlen=12)
         self.steady = dice.random() < 0.7
         """Whether the fleet is mostly heard, and the server mostly keeps its data."""
+        self.lane_names = ("default", *dice.choice(((), ("bulk",), ("a", "b", "bulk"))))
 
     # Choices
 
@@ -245,11 +251,14 @@ class Trace:
     def age(self) -> int:
         return int(self.one((0, 0, 0, 1, 700, 2_500, 20_000)))
 
+    def lane(self) -> str:
+        return str(self.one(self.lane_names)) if not self.rarely(0.02) else self.one(("typo", "bulk", "a"))
+
     def terms(self) -> tuple[str, int, int, int, int]:
         """Return lane, kind, placement timeout, lag, longest duration."""
         kind = self.one((Kind.HOLD, Kind.HOLD, Kind.PLACE, Kind.TRACK))
         return (
-            self.one(("default", "bulk")),
+            self.lane(),
             int(kind),
             5_000,
             self.one((500, 2_000)),
@@ -263,7 +272,7 @@ class Trace:
         kinds = (
             (self.ask, 20), (self.claim, 14), (self.placed, 12), (self.leave, 7), (self.ended, 8), (self.refuse, 3),
             (self.withdraw, 4), (self.beat, 10), (self.duty, 6), (self.reading, 18), (self.started, 3),
-            (self.call_ended, 3), (self.pause, 1), (AskStatus, 2),
+            (self.call_ended, 3), (self.pause, 1), (AskStatus, 2), (self.lanes, 2),
         )  # fmt: skip
         makers, weights = zip(*kinds, strict=True)
         if not self.steady and self.rarely(0.004):
@@ -297,7 +306,7 @@ class Trace:
 
     def refuse(self) -> Request:
         seat = self.one(("", self.seat(), self.new()[0]))
-        return Refuse(self.rid(), self.age(), self.one((0, 0, 0, 2_000, 400_000)), seat, "default")
+        return Refuse(self.rid(), self.age(), self.one((0, 0, 0, 2_000, 400_000)), seat, self.lane())
 
     def withdraw(self) -> Request:
         return Withdraw(self.seat(), self.rid())
@@ -305,7 +314,8 @@ class Trace:
     def beat(self) -> Request:
         pause_at = self.one((0, 0, 0, self.now, self.now - 5_000)) if self.rarely(0.1) else 0
         entries = tuple(self.entry() for _ in range(self.one((0, 0, 0, 1, 2, 5))))
-        return Beat(pause_at, int(self.rarely(0.4)), "told by a beat", entries)
+        lanes_at = self.pair.book.lanes.at if self.rarely(0.6) else 0
+        return Beat(pause_at, int(self.rarely(0.4)), "told by a beat", lanes_at, entries)
 
     def entry(self) -> Entry:
         lane, kind, timeout, lag, _ = self.terms()
@@ -339,7 +349,26 @@ class Trace:
         return CallEnded(self.call_id() or "call")
 
     def pause(self) -> Request:
-        return Pause(int(self.rarely(0.3)), self.one(("", "lunch", "é\n")))
+        lane = self.lane() if self.rarely(0.6) else ""
+        return Pause(int(self.rarely(0.3)), self.one(("", "lunch", "é\n")), lane)
+
+    def lanes(self) -> Request:
+        how = self.one(Word)
+        names = self.dice.sample(self.lane_names, self.dice.randrange(1, len(self.lane_names) + 1))
+        return Lanes(int(how), tuple(self.told(name, how) for name in names))
+
+    def told(self, name: str, how: Word) -> LaneWire:
+        settings = LaneWire(
+            name, 0, self.one((0, 0, 1, 2, 5)), self.one((1_000, 1_000, 3_000, 1, 333)), self.one((0, 0, 1, 2)),
+            self.one((0, 0, 0, 1, 3)), self.one((0, 0, 500, 3_000)),
+        )  # fmt: skip
+        if how is not Word.RETELL:
+            return settings
+        at = self.one((0, self.now - 1_000, self.now, self.now + 5))
+        priority = self.one((settings.priority, -1))
+        return settings._replace(
+            at=at, priority=priority, declared=self.one(("", "0,1000,0,0,0")), paused=int(self.rarely(0.2)), reason="é"
+        )
 
     # Steps
 

@@ -482,7 +482,7 @@ class World:
         self._beat(pick, process, listed)
 
     def _beat(self, pick: Pick, process: str, listed: list[Job]) -> None:
-        beat = Beat(0, 0, "", tuple(map(self._entry, listed)))
+        beat = Beat(0, 0, "", 0, tuple(map(self._entry, listed)))
         extended = [job for job in listed if self._may_still_dial(job)]
 
         def learn(reply: Reply, sent: int) -> None:
@@ -625,7 +625,7 @@ class World:
     def _tell(self, process: str) -> None:
         self.untold.discard(process)
         known = [job for job in self._jobs("open", "left") if job.process == process]
-        self.desk.say(Beat(0, 0, "", tuple(map(self._entry, known))), process)
+        self.desk.say(Beat(0, 0, "", 0, tuple(map(self._entry, known))), process)
         for job in known:
             job.reported = job.reported or job.told
 
@@ -703,14 +703,19 @@ def check_reservations(book: Book) -> None:
 def check_line(book: Book, now: int) -> None:
     """Every seat is in order, and either offered a slot or parked with its process."""
     line = book.line
-    assert line.order == sorted((place.score, seat) for seat, place in line.seats.items())
-    parked = {seat for seats in line.parked.values() for _, seat in seats}
+    assert line.order == {
+        lane: sorted((place.score, seat) for seat, place in line.seats.items() if place.lane == lane)
+        for lane in {place.lane for place in line.seats.values()}
+    }
+    parked = {seat for lanes in line.parked.values() for seats in lanes.values() for _, seat in seats}
     assert not parked & set(line.offers)
     assert parked | set(line.offers) == set(line.seats)
-    for process, seats in line.parked.items():
-        assert seats
-        assert seats == sorted((line.seats[seat].score, seat) for _, seat in seats)
-        assert all(line.seats[seat].process == process for _, seat in seats)
+    for process, lanes in line.parked.items():
+        assert lanes
+        for lane, seats in lanes.items():
+            assert seats
+            assert seats == sorted((line.seats[seat].score, seat) for _, seat in seats)
+            assert all((line.seats[seat].process, line.seats[seat].lane) == (process, lane) for _, seat in seats)
     assert {place.process for place in line.seats.values()} <= set(book.members)
     assert not set(line.seats) & set(book.tombstones)
 

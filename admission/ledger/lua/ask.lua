@@ -22,29 +22,36 @@ duration_ms, join, waited_ms = tonumber(duration_ms), tonumber(join), tonumber(w
 --@include room
 
 me.asked = now
-local known, booked = read('s' .. seat), reservation(rid)
-local granted, ahead = 0, number_of('waiting')
+local known, booked, terms = read('s' .. seat), reservation(rid), lane_of(lane)
+local granted, ahead = 0, nil
 if known == '' then
   code = WITHDRAWN
 elseif booked then
   code, granted, ahead = GRANTED, now - booked.claimed, 0
 elseif known then
   code, ahead = IN_LINE, the_line().position(seat)
-elseif room() > number_of('offers') then
---@inline claim
-  code, ahead = GRANTED, 0
-elseif join == 0 then
-  code = closed() or SATURATED
-elseif ahead >= state.max_waiting then
-  code = FULL
 else
-  local score = (now - waited_ms) * SCORES_PER_MS
-  if waited_ms == 0 then
-    score = math.max(clock.last_score + 1, score)
-    clock.last_score = score
+  local offers = number_of('offers')
+  local wrong = unfit(lane, terms, kind)
+  if wrong then
+    code = wrong
+  elseif starts() > offers and may_go(lane, terms, free_slots() - offers, number_in('o', lane)) then
+--@inline claim
+    code, ahead = GRANTED, 0
+  elseif join == 0 then
+    code = closed(terms) or SATURATED
+  elseif number_of('waiting') >= state.max_waiting then
+    code = FULL
+  else
+    local score = (now - waited_ms) * SCORES_PER_MS
+    if waited_ms == 0 then
+      score = math.max(clock.last_score + 1, score)
+      clock.last_score = score
+    end
+    the_line().enter(seat, lane, score)
+    code, ahead = IN_LINE, the_line().position(seat)
   end
-  the_line().enter(seat, lane, score)
-  code, ahead = IN_LINE, the_line().position(seat)
 end
+ahead = ahead or ahead_of(lane, waiting_in(lane))
 
 --@inline verdict

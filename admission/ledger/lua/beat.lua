@@ -3,15 +3,16 @@
 -- ARGV[1]     pause_at_ms    ms, stamp of the process's newest word on pausing
 -- ARGV[2]     pause_on       0 or 1
 -- ARGV[3]     pause_reason   text
--- ARGV[4...]  entries        11 for each reservation listed: the fields of Entry, times in ms
--- returns     code pause_at_ms pause_on pause_reason policy lapsed seat...
+-- ARGV[4]     lanes_at_ms    ms, stamp of the newest word on lanes that the process knows of
+-- ARGV[5...]  entries        11 for each reservation listed: the fields of Entry, times in ms
+-- returns     code pause_at_ms pause_on pause_reason policy lapsed lanes_at_ms lanes lane... seat...
 -- writes      extends open place blocks, books again what was forgotten; takes a newer word on pausing over
 -- atomicity   all or nothing; sent again it changes nothing
 
-local pause_at_ms, pause_on, pause_reason = unpack(ARGV, first, first + 2)
-pause_at_ms, pause_on = tonumber(pause_at_ms), tonumber(pause_on)
+local pause_at_ms, pause_on, pause_reason, lanes_at_ms = unpack(ARGV, first, first + 3)
+pause_at_ms, pause_on, lanes_at_ms = tonumber(pause_at_ms), tonumber(pause_on), tonumber(lanes_at_ms)
 local entries = {}
-for first = first + 3, last, 11 do
+for first = first + 4, last, 11 do
   local entry = {rid = ARGV[first], lane = ARGV[first + 1], kind = tonumber(ARGV[first + 2])}
   entry.claimed_ms, entry.timeout_ms = tonumber(ARGV[first + 3]), tonumber(ARGV[first + 4])
   entry.lag_ms, entry.placed = tonumber(ARGV[first + 5]), tonumber(ARGV[first + 6])
@@ -24,6 +25,7 @@ end
 --@include binding
 --@include review
 --@include pausing
+--@include lanes
 
 --- An open place block is extended, what was forgotten is booked again.
 local function list(entry)
@@ -53,8 +55,8 @@ end
 
 local function agreed()
   return string.format(
-    '%d,%d,%d,%d,%d,%d,%d',
-    state.refresh, state.staleness, state.lease, state.headroom, state.max_waiting, state.lag, state.duration
+    '%d,%d,%d,%d,%d,%d,%d,%d',
+    state.refresh, state.staleness, state.lease, state.headroom, state.max_waiting, state.lag, state.duration, state.pace
   )
 end
 
@@ -64,14 +66,19 @@ end
 for _, entry in ipairs(entries) do
   list(entry)
 end
-tail = {OK, state.pause_at, state.pause_on, state.pause_reason, agreed(), clock.lapsed}
+tail = {OK, state.pause_at, state.pause_on, state.pause_reason, agreed(), clock.lapsed, state.lanes_at, 0}
+if lanes_at_ms ~= state.lanes_at then
+  tail[8] = #all_lanes()
+  lane_rows(tail)
+end
 if number_of('waiting') > 0 then
   local line = the_line()
   line.serve()
-  for _, seat in ipairs(line.offered_to(process)) do
+  local seats = line.offered_to(process)
+  for _, seat in ipairs(seats) do
     tail[#tail + 1] = seat
   end
-  if #tail > 6 or line.has_parked(process) then
+  if #seats > 0 or line.has_parked(process) then
     me.asked = now
   end
 end

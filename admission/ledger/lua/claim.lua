@@ -28,19 +28,21 @@ if was_passed_over then
 end
 line.serve()
 
-local owner, booked = line.owner_of(seat), reservation(rid)
-local granted, ahead = 0, owner and line.position(seat) or number_of('waiting')
+local place, booked, terms = line.place_of(seat), reservation(rid), lane_of(lane)
+local granted, ahead = 0, place and line.position(seat) or ahead_of(lane, waiting_in(lane))
+local wrong = unfit(lane, terms, kind)
 if booked then
   code, granted, ahead = GRANTED, now - booked.claimed, 0
-elseif not owner then
+elseif not place then
   code = UNKNOWN
 elseif not line.is_offered(seat) then
-  code = closed() or IN_LINE
-elseif room() == 0 then
-  line.take_back(seat, owner)
-  code = closed() or SATURATED
+  code = wrong or closed(terms) or IN_LINE
+elseif wrong or starts() == 0 or not may_go(lane, terms, free_slots(), 0) then
+  line.take_back(seat, place)
+  code = wrong or closed(terms) or SATURATED
 else
   me.span = 0
+  local waited_ms = now - math.floor(place.score / SCORES_PER_MS)
   line.give_up(seat)
 --@inline claim
   code, ahead = GRANTED, 0

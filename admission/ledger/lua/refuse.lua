@@ -42,11 +42,11 @@ else
   me.asked = now
   local known = read('s' .. seat)
   if known == '' then
-    code, ahead = WITHDRAWN, number_of('waiting')
+    code, ahead = WITHDRAWN, ahead_of(lane, waiting_in(lane))
   else
     if not known then
-      local first = tonumber(redis.call('ZRANGE', keys.line, 0, 0, 'WITHSCORES')[2])
-      the_line().enter(seat, lane, math.min(now * SCORES_PER_MS, first - 1))
+      local first = the_line().first_score(lane)
+      the_line().enter(seat, lane, first and math.min(now * SCORES_PER_MS, first - 1) or now * SCORES_PER_MS)
     end
     code, ahead = IN_LINE, the_line().position(seat)
   end

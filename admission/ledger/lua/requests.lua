@@ -5,8 +5,8 @@
 -- KEYS[2]     pending        zset: reservations by settle time
 -- KEYS[3]     due            zset: what time makes due, by that time
 -- KEYS[4]     processes      zset: by name each process, its reservations and its seats
--- KEYS[5]     line           zset: seats by score
--- KEYS[6]     heads          zset: the first seat of each process that may be offered a slot, by score
+-- KEYS[5]     line           zset: by lane the seats, in order
+-- KEYS[6]     lanes          zset: by lane who may be offered a slot next, the offers, and the reservations
 -- KEYS[7]     turns          zset: open offers, and passed-over processes, by their end
 -- ARGV[1]     run_id         text, the server's, or empty
 -- ARGV[2]     process        text
@@ -26,6 +26,7 @@ epoch, wanted = tonumber(epoch), tonumber(wanted)
 local requests_from = 6 + wanted
 
 --@include records
+--@include lanes
 --@include room
 --@include line
 --@include reservation

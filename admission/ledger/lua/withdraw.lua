@@ -12,11 +12,12 @@ local seat, rid = unpack(ARGV, first, last)
 --@include room
 
 local line = the_line()
-local waits = line.owner_of(seat)
-code = closed() or SATURATED
-local granted, ahead = 0, waits and line.position(seat) or number_of('waiting')
+local place = line.place_of(seat)
+local lane = place and place.lane or DEFAULT
+code = closed(lane_of(lane)) or SATURATED
+local granted, ahead = 0, place and line.position(seat) or ahead_of(lane, waiting_in(lane))
 --@inline verdict
-if waits then
+if place then
   line.give_up(seat)
 end
 write('s' .. seat, '')

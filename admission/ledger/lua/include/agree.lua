@@ -26,6 +26,7 @@ do
   state.max_waiting = strictest(5, math.min)
   state.lag = strictest(6, math.max)
   state.duration = strictest(7, math.max)
+  state.pace = strictest(8, math.max)
   if state.opened >= 0 then
     state.open_after = math.max(state.open_after, epoch_open_after())
   end

@@ -1,10 +1,14 @@
--- Book a claim: if its call is placed at all, it is placed within the placement timeout. See `book.py`.
+-- Book a claim of a caller that has waited `waited_ms`: if its call is placed at all, it is placed within the placement timeout. See `book.py`.
 do
   local booked = NEW_RESERVATION
   booked.process, booked.lane, booked.kind, booked.claimed = process, lane, kind, now
   booked.timeout, booked.lag, booked.open = timeout_ms, lag_ms, 1
   booked.settle, booked.over_at = now + timeout_ms + lag_ms, now + duration_ms
   keep(rid, booked)
+  charge(lane, waited_ms)
+  if state.pace > 0 then
+    clock.paced_until = math.max(clock.paced_until, now * 1000) + state.pace
+  end
   if clock.claimed ~= 0 then
     clock.gap = clock.gap + math.floor((math.min(now - clock.claimed, RETRY_MAX_MS) - clock.gap) / 8)
   end

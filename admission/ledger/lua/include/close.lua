@@ -6,7 +6,7 @@ local since, next_at = epoch == state.epoch and me.since or 0, waiting > 0 and t
 
 -- All keys have one TTL, renewed when a quarter of it has gone; none while paused.
 local ttl_ms = math.max(2 * state.duration, SHORTEST_TTL_MS)
-local paused = state.pause_on == 1
+local paused = state.pause_on == 1 or any_paused()
 local renewed = not paused and clock.expires - now < 0.75 * ttl_ms
 local persisted = paused and clock.expires ~= 0
 if renewed or persisted then

@@ -10,5 +10,9 @@ local function drop(rid, kept)
   end
   redis.call('ZREM', keys.processes, entry_of(rid, kept))
   adjust('held', -kept.held)
+  adjust('b' .. kept.lane .. '\0', -1)
+  if kept.lane ~= DEFAULT then
+    redis.call('ZREM', keys.lanes, 'b' .. kept.lane .. '\0' .. rid)
+  end
   write('r' .. rid, false)
 end

@@ -28,5 +28,11 @@ local function keep(rid, booked)
     redis.call('ZADD', keys.processes, 0, entry)
     adjust('held', booked.held - (kept and kept.held or 0))
   end
+  if not kept then
+    adjust('b' .. booked.lane .. '\0', 1)
+    if booked.lane ~= DEFAULT then
+      redis.call('ZADD', keys.lanes, 0, 'b' .. booked.lane .. '\0' .. rid)
+    end
+  end
   write('r' .. rid, PACK_RESERVATION(booked))
 end

@@ -1,14 +1,16 @@
 -- The line: who waits, who is offered a slot, and which processes are passed over. See `line.py`.
 --
---   line       every seat by score
---   processes  s<process>\0<score><seat> a seat without an offer, f<process>\0<seat> one with an offer
---   heads      the first seat without an offer of each process that is not passed over, by score
+--   line       <lane>\0<score><seat> every seat
+--   processes  s<process>\0<lane>\0<score><seat> a seat without an offer, f<process>\0<seat> one with an offer
+--   lanes      h<lane>\0<score><seat> the first seat without an offer in a lane of each process that is not passed over
 --   turns      o<seat> the end of an offer, p<process> the end of a span for which it is passed over,
 --              while that alone keeps its seats from being offered a slot
 --
--- So the next seat is the first of `heads`, whoever is passed over, and the next turn of time the first of `turns`.
+-- So the next seat of a lane is its first h, whoever is passed over, and the next turn of time the first of `turns`.
 
 --@include records
+--@include lanes
+--@include room
 
 local line
 local wakes = {}
@@ -20,76 +22,108 @@ local function the_line()
   end
   line = {}
 
-  local function seat_entry(owner, score, seat)
-    return 's' .. owner .. '\0' .. string.format('%016d', score) .. seat
+  local function entry_of_seat(seat, place)
+    return place.lane .. '\0' .. string.format('%016d', place.score) .. seat
   end
 
-  local function offer_entry(owner, seat)
-    return 'f' .. owner .. '\0' .. seat
+  --- Return the seat and the score of an entry that ends with them, after `cut` characters.
+  local function parse(entry, cut)
+    return string.sub(entry, cut + 17), tonumber(string.sub(entry, cut + 1, cut + 16))
   end
 
-  --- Return a process's first seat without an offer, and its score.
-  local function first_seat(owner)
-    local from, to = '[s' .. owner .. '\0', '(s' .. owner .. '\1'
-    local found = redis.call('ZRANGEBYLEX', keys.processes, from, to, 'LIMIT', 0, 1)[1]
-    if found then
-      local digits = #owner + 3
-      return string.sub(found, digits + 16), tonumber(string.sub(found, digits, digits + 15))
+  --- Return the first entry of a key that begins with `prefix`, a text that ends with a zero.
+  local function first_entry(key, prefix)
+    local to = '(' .. string.sub(prefix, 1, -2) .. '\1'
+    return redis.call('ZRANGEBYLEX', key, '[' .. prefix, to, 'LIMIT', 0, 1)[1]
+  end
+
+  --- Return a process's first seat without an offer in a lane, as its entry in `line`.
+  local function first_seat(owner, lane)
+    local found = first_entry(keys.processes, 's' .. owner .. '\0' .. lane .. '\0')
+    return found and string.sub(found, #owner + 3)
+  end
+
+  --- Return a process's first seats without an offer, lane by lane, as their entries in `line`.
+  local function first_seats(owner)
+    local seats, from, to = {}, '[s' .. owner .. '\0', '(s' .. owner .. '\1'
+    while true do
+      local found = redis.call('ZRANGEBYLEX', keys.processes, from, to, 'LIMIT', 0, 1)[1]
+      if not found then
+        return seats
+      end
+      local entry = string.sub(found, #owner + 3)
+      seats[#seats + 1] = entry
+      from = '(s' .. owner .. '\0' .. string.match(entry, '^[^%z]*') .. '\1'
     end
+  end
+
+  function line.has_parked(owner)
+    return first_entry(keys.processes, 's' .. owner .. '\0') ~= nil
   end
 
   local function may_be_offered(member)
     return member.silent == 0 and now >= member.passed_until
   end
 
-  local function park(seat, owner, score)
-    local first, first_score = first_seat(owner)
-    redis.call('ZADD', keys.processes, 0, seat_entry(owner, score, seat))
+  local function park(seat, place)
+    local owner, entry = place.process, entry_of_seat(seat, place)
     local member = heard(owner)
     if may_be_offered(member) then
-      -- Seats of one score are ordered by the server: Lua orders strings by its locale.
-      if first and (score > first_score or (score == first_score and first_seat(owner) ~= seat)) then
-        return
+      local first = first_seat(owner, place.lane)
+      redis.call('ZADD', keys.processes, 0, 's' .. owner .. '\0' .. entry)
+      -- The server compares entries: Lua orders strings by its locale.
+      if not first then
+        redis.call('ZADD', keys.lanes, 0, 'h' .. entry)
+      elseif first_seat(owner, place.lane) == entry then
+        redis.call('ZREM', keys.lanes, 'h' .. first)
+        redis.call('ZADD', keys.lanes, 0, 'h' .. entry)
       end
-      if first then
-        redis.call('ZREM', keys.heads, first)
-      end
-      redis.call('ZADD', keys.heads, score, seat)
-    elseif not first and member.silent == 0 then
+      return
+    end
+    if member.silent == 0 and not line.has_parked(owner) then
       redis.call('ZADD', keys.turns, member.passed_until, 'p' .. owner)
     end
+    redis.call('ZADD', keys.processes, 0, 's' .. owner .. '\0' .. entry)
   end
 
-  local function unpark(seat, owner, score)
-    redis.call('ZREM', keys.processes, seat_entry(owner, score, seat))
+  local function unpark(seat, place)
+    local owner, entry = place.process, entry_of_seat(seat, place)
+    redis.call('ZREM', keys.processes, 's' .. owner .. '\0' .. entry)
     local member = heard(owner)
     if may_be_offered(member) then
-      if redis.call('ZREM', keys.heads, seat) == 1 then
-        local next_seat, next_score = first_seat(owner)
-        if next_seat then
-          redis.call('ZADD', keys.heads, next_score, next_seat)
+      if redis.call('ZREM', keys.lanes, 'h' .. entry) == 1 then
+        local first = first_seat(owner, place.lane)
+        if first then
+          redis.call('ZADD', keys.lanes, 0, 'h' .. first)
         end
       end
-    elseif member.silent == 0 and not first_seat(owner) then
+    elseif member.silent == 0 and not line.has_parked(owner) then
       redis.call('ZREM', keys.turns, 'p' .. owner)
     end
   end
 
-  --- Offer a slot to the first seat of `heads`.
-  local function offer(seat, owner, score)
-    unpark(seat, owner, score)
-    redis.call('ZADD', keys.processes, 0, offer_entry(owner, seat))
-    redis.call('ZADD', keys.turns, now + OFFER_MS, 'o' .. seat)
-    adjust('offers', 1)
+  --- Open an offer, or (`by` -1) close it.
+  local function offer(seat, place, by)
+    local entry, lane_entry = 'f' .. place.process .. '\0' .. seat, 'o' .. place.lane .. '\0' .. seat
+    if by == 1 then
+      redis.call('ZADD', keys.processes, 0, entry)
+      redis.call('ZADD', keys.lanes, 0, lane_entry)
+      redis.call('ZADD', keys.turns, now + OFFER_MS, 'o' .. seat)
+    else
+      redis.call('ZREM', keys.processes, entry)
+      redis.call('ZREM', keys.lanes, lane_entry)
+      redis.call('ZREM', keys.turns, 'o' .. seat)
+    end
+    adjust('o' .. place.lane .. '\0', by)
+    adjust('offers', by)
   end
 
   --- Pass a process over, until it is heard and for a span that doubles.
   local function pass_over(owner, member)
-    local seat = first_seat(owner)
-    if seat then
-      redis.call('ZREM', keys.heads, seat)
-      redis.call('ZREM', keys.turns, 'p' .. owner)
+    for _, entry in ipairs(first_seats(owner)) do
+      redis.call('ZREM', keys.lanes, 'h' .. entry)
     end
+    redis.call('ZREM', keys.turns, 'p' .. owner)
     member.silent = 1
     member.span = member.span > 0 and math.min(PASS_MAX_MS, 2 * member.span) or OFFER_MS
     member.passed_until = now + member.span
@@ -98,26 +132,24 @@ local function the_line()
 
   --- A process is heard again, or the span for which it was passed over has ended or is lifted.
   function line.let_back(owner, member)
-    local seat, score = first_seat(owner)
-    if seat and may_be_offered(member) then
+    local seats = first_seats(owner)
+    if #seats == 0 then
+      return
+    end
+    if may_be_offered(member) then
       redis.call('ZREM', keys.turns, 'p' .. owner)
-      redis.call('ZADD', keys.heads, score, seat)
-    elseif seat and member.silent == 0 then
+      for _, entry in ipairs(seats) do
+        redis.call('ZADD', keys.lanes, 0, 'h' .. entry)
+      end
+    elseif member.silent == 0 then
       redis.call('ZADD', keys.turns, member.passed_until, 'p' .. owner)
     end
   end
 
-  --- Return a seat's process, nil when nobody waits there.
-  function line.owner_of(seat)
+  --- Return a seat's place, nil when nobody waits there.
+  function line.place_of(seat)
     local text = read('s' .. seat)
-    if text and text ~= '' then
-      local place = UNPACK_SEAT(text)
-      return place.process
-    end
-  end
-
-  function line.has_parked(owner)
-    return first_seat(owner) ~= nil
+    return text and text ~= '' and UNPACK_SEAT(text) or nil
   end
 
   --- Return the seats of a process that have an offer, sorted.
@@ -133,72 +165,82 @@ local function the_line()
     return redis.call('ZSCORE', keys.turns, 'o' .. seat) and true or false
   end
 
-  --- Return how many are ahead of a seat.
+  --- Return how many are likely to be served before a seat.
   function line.position(seat)
-    return redis.call('ZRANK', keys.line, seat)
+    local place = line.place_of(seat)
+    local entry = entry_of_seat(seat, place)
+    return ahead_of(place.lane, redis.call('ZLEXCOUNT', keys.line, '[' .. place.lane .. '\0', '(' .. entry))
+  end
+
+  --- Return the score of a lane's first seat, nil when nobody waits in it.
+  function line.first_score(lane)
+    local entry = first_entry(keys.line, lane .. '\0')
+    if entry then
+      local _, score = parse(entry, #lane + 1)
+      return score
+    end
   end
 
   --- Take a seat.
   function line.enter(seat, lane, score)
     local place = NEW_SEAT
-    place.process, place.lane = process, lane
+    place.process, place.lane, place.score = process, lane, score
     write('s' .. seat, PACK_SEAT(place))
-    redis.call('ZADD', keys.line, score, seat)
+    redis.call('ZADD', keys.line, 0, entry_of_seat(seat, place))
     adjust('waiting', 1)
-    park(seat, process, score)
+    park(seat, place)
   end
 
   --- Give a seat up, with its offer.
   function line.give_up(seat)
-    local owner = line.owner_of(seat)
-    if redis.call('ZREM', keys.turns, 'o' .. seat) == 1 then
-      redis.call('ZREM', keys.processes, offer_entry(owner, seat))
-      adjust('offers', -1)
+    local place = line.place_of(seat)
+    if line.is_offered(seat) then
+      offer(seat, place, -1)
     else
-      unpark(seat, owner, tonumber(redis.call('ZSCORE', keys.line, seat)))
+      unpark(seat, place)
     end
-    redis.call('ZREM', keys.line, seat)
+    redis.call('ZREM', keys.line, entry_of_seat(seat, place))
     adjust('waiting', -1)
     write('s' .. seat, false)
   end
 
   --- Withdraw an offer; the seat stays where it is.
-  function line.take_back(seat, owner)
-    redis.call('ZREM', keys.turns, 'o' .. seat)
-    redis.call('ZREM', keys.processes, offer_entry(owner, seat))
-    adjust('offers', -1)
-    park(seat, owner, tonumber(redis.call('ZSCORE', keys.line, seat)))
+  function line.take_back(seat, place)
+    offer(seat, place, -1)
+    park(seat, place)
   end
 
-  function line.withdraw_offers()
+  --- Withdraw all offers, or those of a lane.
+  function line.withdraw_offers(lane)
     if number_of('offers') > 0 then
-      for _, entry in ipairs(redis.call('ZRANGEBYLEX', keys.processes, '[f', '(g')) do
+      for _, entry in ipairs(redis.call('ZRANGEBYLEX', keys.lanes, '[o', '(p')) do
         local cut = string.find(entry, '\0', 2, true)
-        line.take_back(string.sub(entry, cut + 1), string.sub(entry, 2, cut - 1))
+        if not lane or lane == string.sub(entry, 2, cut - 1) then
+          local seat = string.sub(entry, cut + 1)
+          line.take_back(seat, line.place_of(seat))
+        end
       end
     end
   end
 
   --- Drop every seat of a process.
   function line.forget(owner)
-    local head = first_seat(owner)
-    if head then
-      redis.call('ZREM', keys.heads, head)
-      redis.call('ZREM', keys.turns, 'p' .. owner)
+    for _, entry in ipairs(first_seats(owner)) do
+      redis.call('ZREM', keys.lanes, 'h' .. entry)
     end
-    for letter, before_seat in pairs({s = #owner + 18, f = #owner + 2}) do
-      local from, to = '[' .. letter .. owner .. '\0', '(' .. letter .. owner .. '\1'
-      for _, entry in ipairs(redis.call('ZRANGEBYLEX', keys.processes, from, to)) do
-        local seat = string.sub(entry, before_seat + 1)
-        redis.call('ZREM', keys.processes, entry)
-        redis.call('ZREM', keys.line, seat)
-        adjust('waiting', -1)
-        write('s' .. seat, false)
-        if letter == 'f' then
-          redis.call('ZREM', keys.turns, 'o' .. seat)
-          adjust('offers', -1)
-        end
-      end
+    redis.call('ZREM', keys.turns, 'p' .. owner)
+    local seats = line.offered_to(owner)
+    for _, seat in ipairs(seats) do
+      offer(seat, line.place_of(seat), -1)
+    end
+    for _, parked in ipairs(redis.call('ZRANGEBYLEX', keys.processes, '[s' .. owner .. '\0', '(s' .. owner .. '\1')) do
+      redis.call('ZREM', keys.processes, parked)
+      seats[#seats + 1] = parse(parked, string.find(parked, '\0', #owner + 3, true))
+    end
+    for _, seat in ipairs(seats) do
+      redis.call('ZREM', keys.line, entry_of_seat(seat, line.place_of(seat)))
+      adjust('waiting', -1)
+      write('s' .. seat, false)
     end
   end
 
@@ -207,16 +249,16 @@ local function the_line()
     local turns = redis.call('ZRANGEBYSCORE', keys.turns, '-inf', now)
     local passed = {}
     for _, turn in ipairs(turns) do
-      local owner = string.sub(turn, 1, 1) == 'o' and line.owner_of(string.sub(turn, 2))
-      if owner and not passed[owner] then
-        passed[owner] = true
-        pass_over(owner, heard(owner))
+      local place = string.sub(turn, 1, 1) == 'o' and line.place_of(string.sub(turn, 2))
+      if place and not passed[place.process] then
+        passed[place.process] = true
+        pass_over(place.process, heard(place.process))
       end
     end
     for _, turn in ipairs(turns) do
       local name = string.sub(turn, 2)
       if string.sub(turn, 1, 1) == 'o' then
-        line.take_back(name, line.owner_of(name))
+        line.take_back(name, line.place_of(name))
       else
         redis.call('ZREM', keys.turns, turn)
         if not passed[name] then
@@ -226,22 +268,88 @@ local function the_line()
     end
   end
 
---@include room
-  --- Offer what is free to the head of the line.
+  local function wake(owner, seat)
+    wakes[owner] = wakes[owner] or {}
+    table.insert(wakes[owner], seat)
+  end
+
+  --- Return a lane's first seat that may be offered a slot, nil when there is none.
+  local function head_of(entry)
+    local cut = string.find(entry, '\0', 2, true)
+    local head = {lane = string.sub(entry, 2, cut - 1)}
+    head.seat, head.score = parse(entry, cut)
+    head.terms = lane_of(head.lane)
+    return head
+  end
+
+  --- Return the heads of all lanes, by name.
+  local function all_heads()
+    local heads, from = {}, '[h'
+    while true do
+      local entry = redis.call('ZRANGEBYLEX', keys.lanes, from, '(i', 'LIMIT', 0, 1)[1]
+      if not entry then
+        return heads
+      end
+      local head = head_of(entry)
+      heads[#heads + 1] = head
+      from = '(h' .. head.lane .. '\1'
+    end
+  end
+
+  --- Return the place in `heads` of the lane whose turn it is where `free` slots are free.
+  local function next_of(heads, free)
+    local first
+    for index, head in ipairs(heads) do
+      local lane, terms = head.lane, head.terms
+      local offers = number_in('o', lane)
+      if may_go(lane, terms, free, offers) then
+        local level = level_of(terms, now - math.floor(head.score / SCORES_PER_MS))
+        local turn = {level, start_of(terms, level) + offers * cost_of(terms), head.score, index}
+        local earlier = not first
+        for place = 1, first and 3 or 0 do
+          if turn[place] ~= first[place] then
+            earlier = turn[place] < first[place]
+            break
+          end
+        end
+        first = earlier and turn or first
+      end
+    end
+    return first and first[4]
+  end
+
+  --- Offer what is free to the lane whose turn it is.
   function line.serve()
     if number_of('waiting') == number_of('offers') then
       return
     end
-    for _ = 1, room() - number_of('offers') do
-      local head = redis.call('ZRANGE', keys.heads, 0, 0, 'WITHSCORES')
-      local seat = head[1]
-      if seat == '' then
+    local free, starts_left = free_slots() - number_of('offers'), starts() - number_of('offers')
+    local heads = free > 0 and all_heads()
+    while free > 0 do
+      local index = next_of(heads, free)
+      if not index then
         return
       end
-      local owner = line.owner_of(seat)
-      offer(seat, owner, tonumber(head[2]))
-      wakes[owner] = wakes[owner] or {}
-      table.insert(wakes[owner], seat)
+      local head = heads[index]
+      local place = line.place_of(head.seat)
+      if starts_left <= 0 then
+        -- Only the pace holds it back: let its process learn of `next_at`, once for every start.
+        if number_of('offers') == 0 and clock.hinted ~= clock.paced_until then
+          clock.hinted = clock.paced_until
+          wake(place.process, head.seat)
+        end
+        return
+      end
+      unpark(head.seat, place)
+      offer(head.seat, place, 1)
+      wake(place.process, head.seat)
+      free, starts_left = free - 1, starts_left - 1
+      local entry = first_entry(keys.lanes, 'h' .. head.lane .. '\0')
+      if entry then
+        heads[index] = head_of(entry)
+      else
+        table.remove(heads, index)
+      end
     end
   end
 
@@ -250,6 +358,10 @@ local function the_line()
     local at = 0
     if state.cool_span > 0 and state.cool_until > now then
       at = state.cool_until
+    end
+    local paced = math.floor(clock.paced_until / 1000)
+    if state.pace > 0 and paced > now and number_of('waiting') > number_of('offers') and free_slots() > 0 then
+      at = at > 0 and math.min(at, paced) or paced
     end
     local index = 0
     while true do

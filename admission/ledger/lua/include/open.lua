@@ -1,10 +1,12 @@
 -- The beginning of a run: read the account, and begin a new epoch where data was lost.
 
 local there = redis.call('EXISTS', unpack(keys))
-local found = redis.call('HMGET', keys.account, 'clock', 'state', 'p' .. process, unpack(ARGV, 6, requests_from - 1))
-texts['p' .. process] = found[3]
+local found = redis.call(
+  'HMGET', keys.account, 'clock', 'state', 'lanes', 'p' .. process, unpack(ARGV, 6, requests_from - 1)
+)
+texts.lanes, texts['p' .. process] = found[3], found[4]
 for index = 1, wanted do
-  texts[ARGV[5 + index]] = found[3 + index]
+  texts[ARGV[5 + index]] = found[4 + index]
 end
 
 --@inline clock

@@ -1,7 +1,8 @@
--- The account hash: two records of what the account has one of, and a record for each name in the book.
+-- The account hash: three records of what the account has one of, and a record for each name in the book.
 --
 --   clock        what nearly every request changes
 --   state        the rest: epoch, pause, agreed policy, newest reading, cool-down
+--   lanes        what is told of each lane, once a lane was told of
 --   p<process>   a process that is heard
 --   r<rid>       a reservation
 --   s<seat>      a seat, or '' for the tombstone of one
