@@ -70,7 +70,7 @@ def _rows(state: Status, *, shared: bool) -> list[tuple[str, str]]:
         ("reading age", age),
         ("paused", paused),
     ]
-    if {lane.name for lane in state.lanes} - {"default"}:
+    if len(state.lanes) > 1 or any(lane.paused for lane in state.lanes):
         rows += [(f"lane {lane.name}", _lane(lane)) for lane in state.lanes]
     return rows
 

@@ -45,7 +45,8 @@ from admission.core.messages import (
 )
 from admission.core.ownbooks import OwnBooks, granted
 from admission.core.reader import Reader
-from admission.core.spans import booking_spans, lane_of_wire, millis, wire_lane, wire_policy
+from admission.core.spans import booking_spans, millis, wire_lane, wire_policy
+from admission.core.states import status_of
 from admission.errors import Closed, ConfigurationError
 from admission.ledger.lanes import MOST_LANES
 from admission.ledger.wire import (
@@ -73,12 +74,12 @@ from admission.ledger.wire import (
     Withdraw,
     Word,
 )
-from admission.values import Lane, LaneStatus, Policy, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from admission.core.drafts import Report, Then
+    from admission.values import Lane, Policy
 
 SEATLESS = {Code.GRANTED, Code.FULL, Code.WITHDRAWN, Code.NO_LANE}
 """The verdicts after which a caller has no seat."""
@@ -349,24 +350,7 @@ class Desk:
 
     def _state(self, box: Box) -> Then:
         def then(head: Head, tail: Wire, _sent_at: float) -> None:
-            numbers, reason, lanes = tail[:10], tail[10], tail[11:]
-            limit, count, in_use, free, pending, held, untracked, age, booked, paused = map(int, numbers)
-            status = Status(
-                account=self.account,
-                limit=limit if limit >= 0 else None,
-                count=count if limit >= 0 else None,
-                in_use=in_use,
-                free=free,
-                pending=pending,
-                held=held,
-                untracked=untracked,
-                waiting=head.waiting,
-                usage_age=age / 1000 if age >= 0 else None,
-                paused=bool(paused),
-                pause_reason=str(reason) if paused else "",
-                lanes=_lane_states(lanes) or (LaneStatus("default", head.waiting, booked, settings=Lane("default")),),
-            )
-            box.put(State(status))
+            box.put(State(status_of(self.account, head, tail)))
 
         return then
 
@@ -560,20 +544,6 @@ def direct_answer(want: Want, reply: Wire, sent_at: float) -> Answer | None:
         return None
     verdict = Verdict(*reply[HEAD:])  # type: ignore[arg-type]  # the wire's order is the verdict's
     return Answer(Code.GRANTED, verdict, granted(want, sent_at - verdict.age / 1000))
-
-
-def _lane_states(tail: Wire) -> tuple[LaneStatus, ...]:
-    """Return the lanes of a status: each as it is told, how many wait in it, and how many of it are booked."""
-    fields = len(LaneWire._fields) + 2
-    states = []
-    for first in range(0, len(tail), fields):
-        *row, waiting, in_flight = tail[first : first + fields]
-        (told,) = LaneWire.rows(row)
-        reason = told.reason if told.paused else ""
-        states.append(
-            LaneStatus(told.name, int(waiting), int(in_flight), bool(told.paused), reason, lane_of_wire(told))
-        )
-    return tuple(states)
 
 
 def _done(box: Box) -> Then:

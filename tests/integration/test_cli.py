@@ -1,6 +1,7 @@
 """`admission`, `status`, `pause`, `resume`: what they show, and how they end."""
 
 import json
+import re
 import subprocess
 import sys
 import sysconfig
@@ -158,6 +159,20 @@ def test_the_state_of_a_fleet_is_shown_without_its_provider(redis, nobody):
     state = json.loads(admission("status", "--json", env=settings).out)
     assert (state["limit"], state["paused"]) == (None, True)
     assert "no answer from" in state["provider_error"]
+
+
+def test_one_lane_is_paused_alone(redis, nobody):
+    settings = environment(PURETALK_BASE_URL=f"http://{nobody}/api", ADMISSION_REDIS_URL=redis.url)
+    done = admission("pause", "--reason", "no agents", "--lane", "default", env=settings)
+    assert (done.code, "lane default of" in done.out) == (0, True)
+    shown = admission("status", env=settings).out
+    assert re.search(r"^paused +no$", shown, re.MULTILINE)
+    assert re.search(r"^lane default +0 waiting, 0 booked; .*; paused: no agents$", shown, re.MULTILINE)
+    assert admission("resume", "--lane", "default", env=settings).code == 0
+    assert "no agents" not in admission("status", env=settings).out
+    done = admission("pause", "--reason", "why", "--lane", "typo", env=settings)
+    assert done.code == CONFIG
+    assert "lane 'typo' is not known; known are: default" in one_line(done.err)
 
 
 @pytest.mark.slow  # a new ledger admits nobody for as long as calls of before may be hidden: six seconds by default

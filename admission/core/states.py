@@ -1,0 +1,50 @@
+"""From what the ledger tells of an account to the `Status` that users get. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from admission.core.spans import lane_of_wire
+from admission.ledger.wire import DEFAULT, LaneWire
+from admission.values import Lane, LaneStatus, Status
+
+if TYPE_CHECKING:
+    from admission.ledger.wire import Head, Wire
+
+NUMBERS = 10
+"""How many numbers come before the pause's reason."""
+
+
+def status_of(account: str, head: Head, tail: Wire) -> Status:
+    """Return an account's state as the verb `status` tells it."""
+    numbers, reason, lanes = tail[:NUMBERS], tail[NUMBERS], tail[NUMBERS + 1 :]
+    limit, count, in_use, free, pending, held, untracked, age, booked, paused = map(int, numbers)
+    return Status(
+        account=account,
+        limit=limit if limit >= 0 else None,
+        count=count if limit >= 0 else None,
+        in_use=in_use,
+        free=free,
+        pending=pending,
+        held=held,
+        untracked=untracked,
+        waiting=head.waiting,
+        usage_age=age / 1000 if age >= 0 else None,
+        paused=bool(paused),
+        pause_reason=str(reason) if paused else "",
+        lanes=_lanes(lanes) or (LaneStatus(DEFAULT, head.waiting, booked, settings=Lane(DEFAULT)),),
+    )
+
+
+def _lanes(flat: Wire) -> tuple[LaneStatus, ...]:
+    """Return the lanes: each as it is told, then how many wait in it, and how many of it are booked."""
+    fields = len(LaneWire._fields) + 2
+    states = []
+    for first in range(0, len(flat), fields):
+        *row, waiting, in_flight = flat[first : first + fields]
+        (told,) = LaneWire.rows(row)
+        reason = told.reason if told.paused else ""
+        states.append(
+            LaneStatus(told.name, int(waiting), int(in_flight), bool(told.paused), reason, lane_of_wire(told))
+        )
+    return tuple(states)
