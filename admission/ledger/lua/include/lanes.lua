@@ -5,7 +5,7 @@
 
 --@include records
 
-local lanes
+local lanes, untold
 
 --- Return the terms of all lanes, in the order of their coming and by name; none until a lane is told of.
 local function all_lanes()
@@ -33,10 +33,11 @@ end
 --- Return a lane's terms; one that the ledger has lost is served as the default.
 local function lane_of(name)
   local all = all_lanes()
-  local terms = all[name] or all[DEFAULT]
+  local terms = all[name] or all[DEFAULT] or untold
   if not terms then
     terms = NEW_LANE
     terms.name = DEFAULT
+    untold = terms
   end
   return terms
 end
