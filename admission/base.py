@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import itertools
 import logging
-import secrets
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -32,6 +31,9 @@ if TYPE_CHECKING:
     from admission.sources.protocol import Source
 
 logger = logging.getLogger("admission")
+
+_GUARDS = itertools.count()
+"""Numbers the guards of this process, forked children too: they have another `process_token`."""
 
 UNSET: Any = type("Unset", (), {"__repr__": lambda _: "the policy's"})()
 """An argument that was not given: the policy's value counts."""
@@ -89,7 +91,8 @@ class GuardBase:
         policy: How the guard decides.
         lanes: The classes of traffic that this guard declares; there is always `default`. Lanes live in the ledger,
             where the newest word on each counts: a declaration that says something new, or `set_lane`.
-        wait: A tenacity `wait`: when a waiter attempts. `None`: jittered, exponential from 0.1 to 2 s.
+        wait: A tenacity `wait`: when a waiter attempts. `None`: jittered, exponential from 0.1 to 2 s. A waiter is
+            woken when there is something for it anyway, so this matters only where `stop` counts attempts.
         stop: A tenacity `stop`: when a waiter gives up. `None`: only at its timeout.
 
     Raises:
@@ -170,7 +173,7 @@ class GuardBase:
         clerk = self._ledger.clerk()
         desk = Desk(
             self.account,
-            f"{process_token()}.{secrets.token_hex(3)}",
+            f"{process_token()}.{next(_GUARDS):x}",
             self.policy,
             lanes=self._lanes.values(),
             source_timeout=self._timeout,

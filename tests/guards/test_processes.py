@@ -418,3 +418,9 @@ def test_a_guard_made_at_import_serves_every_thread_of_the_program(tmp_path, mon
     asyncio.run(dialers_of_a_test.aguard.close())
     with pytest.raises(Closed):
         dialers_of_a_test.dial(1)
+
+
+def test_no_two_guards_of_a_process_have_one_name():
+    ledger = MemoryLedger()
+    guards = [Guard(Provider(1), ledger, account="acme") for _ in range(20_000)]
+    assert len({guard._my_desk().process for guard in guards}) == len(guards)
