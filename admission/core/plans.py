@@ -7,6 +7,7 @@ the shell's `GiveUp`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING
 
@@ -182,8 +183,8 @@ def _stand_in_line(want: Want, box: _Mailbox, pauses: Pauses) -> Generator[Effec
         over = pause is None or (want.deadline is not None and now >= want.deadline)
         if over:
             return (yield from _request(GiveUp(want, answer=True), box, now))
-        until = now + (pause or 0.0)
-        now, mail = yield Wait(until if want.deadline is None else min(until, want.deadline))
+        until = min(now + (pause or 0.0), math.inf if want.deadline is None else want.deadline)
+        now, mail = yield Wait(None if until == math.inf else until)
 
 
 def refusal(answer: Answer, want: Want, now: float) -> AdmissionError:

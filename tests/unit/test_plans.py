@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from admission import AdmissionError, LedgerUnavailable, Paused, Policy, Saturated, Status, UsageError, UsageUnavailable
+from admission import (
+    AdmissionError,
+    ConfigurationError,
+    LedgerUnavailable,
+    Paused,
+    Policy,
+    Saturated,
+    Status,
+    UsageError,
+    UsageUnavailable,
+)
 from admission.core import plans
 from admission.core.messages import (
     Answer,
@@ -28,6 +38,7 @@ from admission.core.messages import (
 )
 from admission.core.ownbooks import granted
 from admission.ledger.wire import NOTHING, Code, Kind
+from admission.schedule import Schedule
 
 BOX = object()
 POLICY = Policy(placement_timeout=10)
@@ -144,6 +155,22 @@ def test_who_stops_gives_up_before_its_deadline():
     caller = in_line(want, pauses=lambda waited: None if waited >= 3 else 10.0)
     assert caller.hears(0.0) == Wait(10.0)
     assert caller.hears(3.0, News()) == Post(GiveUp(want, answer=True))
+
+
+@pytest.mark.parametrize(("deadline", "until"), [(30.0, 30.0), (None, None)])
+def test_who_leaves_wait_and_stop_alone_sleeps_until_mail_comes(deadline, until):
+    caller = in_line(make_want(deadline), Schedule())
+    assert caller.hears(1.0) == Wait(until)
+
+
+def test_a_cap_that_was_set_meanwhile_is_told_to_who_claims():
+    want = make_want()
+    caller = in_line(want)
+    assert caller.hears(1.0, Offered()) == Post(ClaimOffer(want))
+    caller.hears(1.0)
+    assert caller.hears(1.0, answer(Code.UNTRACKED)) == Post(GiveUp(want))
+    with pytest.raises(ConfigurationError, match="tracked"):
+        caller.hears(1.0)
 
 
 def test_mail_that_comes_before_the_answer_is_kept_for_later():
