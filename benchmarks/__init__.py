@@ -1,1 +1,1 @@
-"""Figures, each printed by a command; quote ratios of one run only: machines differ, and so do hours of one machine."""
+"""Figures, printed by `python -m benchmarks`; quote ratios of one run only: machines differ, and so do hours of one."""
