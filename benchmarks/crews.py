@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from benchmarks.subjects import Setup, Subject
 
 ROOT = Path(__file__).parents[1]
-PATIENCE = 60.0
+PATIENCE = 30.0
 """Seconds in which a process must answer."""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import platform
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from benchmarks.subjects import FLOOR, OURS, Subject, all_subjects
 from tests.servers import BINARIES, redis_server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     import redis
@@ -61,7 +60,7 @@ class Options:
 
     @contextmanager
     def redis(self) -> Iterator[Server]:
-        """Run a server that nobody has used before; the wake-ups of ten thousand waiters have a connection each."""
+        """Run a server that nobody has used before."""
         with redis_server(self.server) as server:
             yield server
 
@@ -113,18 +112,4 @@ def facts(options: Options) -> dict[str, object]:
     }
 
 
-def timed(make: Callable[[], Coroutine[object, object, None]], seconds: float) -> bool:
-    """Run a coroutine on a loop of its own; return whether it was over in time."""
-
-    async def run() -> bool:
-        try:
-            async with asyncio.timeout(seconds):
-                await make()
-        except TimeoutError:
-            return False
-        return True
-
-    return asyncio.run(run())
-
-
-__all__ = ["DEFAULT_SERVER", "FLOOR", "NOT_INSTALLED", "OURS", "Options", "Spent", "facts", "timed"]
+__all__ = ["DEFAULT_SERVER", "FLOOR", "NOT_INSTALLED", "OURS", "Options", "Spent", "facts"]
