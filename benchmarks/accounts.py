@@ -26,7 +26,7 @@ LIMIT = 20
 RESERVATIONS = 1_000
 BATCH = 500
 """Accounts that are opened, or closed, at the same time."""
-PATIENCE = 180.0
+PATIENCE = 120.0
 """Seconds for one measurement."""
 POLICY = Policy(visibility_lag=0.1, max_waiting=1_000_000)
 

@@ -44,7 +44,7 @@ NOTES = (
 
 def run(options: Options) -> Result:
     """Measure every subject with holds of 5 ms and 50 ms; quick: of 5 ms."""
-    seconds, ramp = (1.5, 0.5) if options.quick else (4.0, 1.0)
+    seconds, ramp = (1.2, 0.5) if options.quick else (4.0, 1.0)
     rows: list[Row] = []
     for hold in (0.005,) if options.quick else (0.005, 0.05):
         for subject in options.wanted():

@@ -58,6 +58,7 @@ def run(options: Options) -> Result:
     notes = (
         f"A lease of {LEASE} s; a place that was not back {LEASE + limit} s after the kill never came. Taken from a",
         f"live holder: both places were held by others while the first holder, alive, held one for over {LEASE} s.",
+        "Lost: places that nobody could take afterwards, with leases of 30 s where a lease brings them back.",
     )
     marks = [
         Bar(row["subject"], row["back_s"], ours=row["subject"].startswith(OURS)) for row in rows if "back_s" in row
