@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
@@ -23,7 +24,7 @@ BAR = 24
 HEAD = 46
 FOOT = 46
 LINES = 300
-COLOURS = (OURS, THEIRS, "#5b9a68", "#b0605a", "#8a6fb0", INK, "#4d9aa0", "#b07aa1")
+OTHERS = (THEIRS, "#5b9a68", "#b0605a", "#8a6fb0", "#4d9aa0", "#b07aa1")
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,12 @@ class Bar:
 
 @dataclass(frozen=True)
 class Line:
-    """One line through points, in the order of their x."""
+    """One line through points, in the order of their x; `ours` and `muted` say its colour."""
 
     label: str
     points: Sequence[tuple[float, float]]
+    ours: bool = False
+    muted: bool = False
 
 
 class Scale:
@@ -115,7 +118,7 @@ def bars(title: str, unit: str, rows: Sequence[Bar], *, logarithmic: bool = Fals
 
 def lines(title: str, x_unit: str, y_unit: str, rows: Sequence[Line], *, logarithmic_y: bool = True) -> str:
     """Return a plot of lines; x is logarithmic, points that are no numbers are left out."""
-    good = [Line(row.label, [p for p in row.points if all(map(math.isfinite, p))]) for row in rows]
+    good = [replace(row, points=[p for p in row.points if all(map(math.isfinite, p))]) for row in rows]
     points = [point for row in good for point in row.points]
     left, right, bottom = 80, WIDTH - 220, HEAD + LINES
     across = Scale((x for x, _ in points), left, right, logarithmic=True)
@@ -126,11 +129,15 @@ def lines(title: str, x_unit: str, y_unit: str, rows: Sequence[Line], *, logarit
         parts += [_text(across.at(tick), bottom + 16, number(tick), anchor="middle")]
     for tick in up.ticks():
         parts += [_rule(left, up.at(tick), right, up.at(tick)), _text(left - 8, up.at(tick) + 4, number(tick), "end")]
+    others = itertools.cycle(OTHERS)
     for at, row in enumerate(good):
-        colour = COLOURS[at % len(COLOURS)]
+        colour = OURS if row.ours else MUTED if row.muted else next(others)
+        width = 4 if row.ours else 2
         places = [(across.at(x), up.at(y)) for x, y in row.points]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
-        parts += [f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>'] * (len(places) > 1)
+        parts += [f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="{width}"/>'] * (
+            len(places) > 1
+        )
         parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in places]
         key = HEAD + 14 + 20 * at
         parts += [f'<rect x="{right + 20}" y="{key - 9}" width="12" height="10" fill="{colour}"/>']

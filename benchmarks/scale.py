@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from benchmarks.load import measure
 from benchmarks.plots import Line, lines
 from benchmarks.report import Column, Result
-from benchmarks.subjects import Setup
+from benchmarks.subjects import FLOOR, OURS, Setup
 
 if TYPE_CHECKING:
     from benchmarks.harness import Options
@@ -43,7 +43,7 @@ NOTES = (
 
 def run(options: Options) -> Result:
     """Measure every subject of tasks with 10, 100, 1,000 and 10,000 waiters; quick: with 10 and 1,000."""
-    seconds, settle = (1.5, 0.3) if options.quick else (4.0, 1.0)
+    seconds, settle = (1.0, 0.3) if options.quick else (4.0, 1.0)
     rows: list[Row] = []
     for subject in options.wanted("async"):
         for waiters in (10, 1_000) if options.quick else (10, 100, 1_000, 10_000):
@@ -68,4 +68,12 @@ def _plots(rows: list[Row]) -> dict[str, str]:
 
 def _lines(rows: list[Row], key: str) -> list[Line]:
     names = dict.fromkeys(row["subject"] for row in rows if key in row)
-    return [Line(name, [(r["waiters"], r[key]) for r in rows if r["subject"] == name and key in r]) for name in names]
+    return [
+        Line(
+            name,
+            [(row["waiters"], row[key]) for row in rows if row["subject"] == name and key in row],
+            ours=name.startswith(OURS),
+            muted=name.startswith(FLOOR),
+        )
+        for name in names
+    ]
