@@ -52,6 +52,7 @@ TEXTS = {
     "lapsed_process": "the ledger of %(account)s had given this process up; everything is told again",
     "new_epoch": "the ledger of %(account)s lost its data or began anew (epoch %(epoch)s); everything is told again",
     "lane_changed": "lane %(lane)s is served by other settings now: %(settings)s (before: %(before)s)",
+    "handed_back": "reservation %(reservation)s was not taken within a second and given back: a stalled loop or thread",
     "lanes_told": "lanes of %(account)s were declared or set: %(lanes)s",
     "lanes_refused": "lanes of %(account)s were refused, there are too many: %(lanes)s",
     "clock_jumped": "the clock of the ledger of %(account)s jumped forward by %(seconds)s s",

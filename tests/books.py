@@ -227,7 +227,7 @@ class Desk:
     def refuse(
         self, rid: str, *, age: int = 0, retry_after: int = 0, seat: str = "", lane: str = "default", by: str = "p"
     ) -> Reply:
-        return self.say(Refuse(rid, age, retry_after, seat, lane), by)
+        return self.say(Refuse(rid, age, retry_after, seat, lane, Kind.HOLD, TIMEOUT, LAG, DURATION), by)
 
     def withdraw(self, seat: str, rid: str | None = None, by: str = "p") -> Reply:
         return self.say(Withdraw(seat, seat if rid is None else rid), by)

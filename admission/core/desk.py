@@ -28,6 +28,7 @@ from admission.core.messages import (
     GetReading,
     GetStatus,
     GiveUp,
+    Handed,
     LedgerDown,
     Message,
     Offered,
@@ -52,6 +53,7 @@ from admission.ledger.lanes import MOST_LANES
 from admission.ledger.wire import (
     BEAT_MS,
     HEAD,
+    OFFER_MS,
     ONLOOKER,
     Ask,
     AskStatus,
@@ -59,6 +61,7 @@ from admission.ledger.wire import (
     CallEnded,
     Claim,
     Code,
+    HandOver,
     Head,
     Jumped,
     Lanes,
@@ -83,6 +86,10 @@ if TYPE_CHECKING:
 
 SEATLESS = {Code.GRANTED, Code.FULL, Code.WITHDRAWN, Code.NO_LANE}
 """The verdicts after which a caller has no seat."""
+SLOW = 0.05
+"""Seconds after which a waiter that has not taken what was handed over to it is slow: others are only offered slots."""
+GIVEN_UP = OFFER_MS / 1000
+"""Seconds after which what was handed over and not taken goes back."""
 MOST_KEPT = 100_000
 """Notes kept while the ledger is away, at most."""
 
@@ -141,6 +148,10 @@ class Desk:
         self._lanes = OwnLanes(lanes)
         self._agreed = self.policy.text()
         self._lapsed: int | None = None
+        self._heard = 0
+        """Ledger time of the last reply."""
+        self._handed: deque[tuple[float, Want]] = deque()
+        """To whom slots were handed over, and when, until they have taken them."""
         self._clock = ClockWatch()
 
     # Messages of callers
@@ -207,6 +218,7 @@ class Desk:
             want.box.put(Failed(Closed("the guard is closed")))
             return
         want.asked = True
+        want.booked = False
         self.wants[want.seat] = want
         if self._policy_text != self.policy.text():
             self._policy_text = self.policy.text()
@@ -243,7 +255,7 @@ class Desk:
         """Return what to do with the verdict on an ask or a claim."""
 
         def then(head: Head, tail: Wire, sent_at: float) -> None:
-            if want.gone:
+            if want.gone or want.booked:
                 return
             code, verdict = Code(head.code), Verdict(*tail)  # type: ignore[arg-type]  # the wire's order is the verdict's
             booking = None
@@ -266,6 +278,7 @@ class Desk:
         if want.gone or not want.asked:
             return
         want.gone = True
+        want.handed.clear()
         self.wants.pop(want.seat, None)
         self.own.bookings.pop(want.rid, None)
         for draft in [draft for draft in self.outbox if draft.want is want and not draft.sent_at]:
@@ -299,7 +312,8 @@ class Desk:
             note.again.box.put(Failed(Closed("the guard was closed while the call was refused")))
         seat = again.seat if again else ""
         retry_after = millis(note.retry_after or 0.0)
-        self._send(lambda t: Refuse(note.rid, millis(t - note.at), retry_after, seat, lane), want=again)
+        terms = (int(again.kind), *booking_spans(again.policy)) if again else (0, 0, 0, 0)
+        self._send(lambda t: Refuse(note.rid, millis(t - note.at), retry_after, seat, lane, *terms), want=again)
 
     # Answers to callers
 
@@ -370,13 +384,16 @@ class Desk:
         if self.closed and not self.wants and not self.own.any_open():
             return None
         times = [self._beat_at]
+        if self._handed:
+            times.append(self._handed[0][0] + GIVEN_UP)
         if self.wants:
             times.append(self._next_at)
             times.append(self.reader.wake_at())
         return min((time for time in times if time is not None), default=None)
 
     def tick(self, now: float) -> None:
-        """Do what is due: the beat, what time has freed, the reading."""
+        """Do what is due: the beat, what time has freed, the reading, what was handed over and not taken."""
+        self._look_after_handed(now)
         if self.wants and self._next_at is not None and now >= self._next_at:
             self._next_at = None
             self._beat_at = now
@@ -440,7 +457,8 @@ class Desk:
 
     def take(self, now: float) -> list[tuple[Draft, Who, Request]]:
         """Take everything out of the outbox, made for sending now."""
-        who = self._who()
+        slow = self._handed and now - self._handed[0][0] > SLOW
+        who = self._who(heard=-1 if slow else self._heard)
         batch = []
         while self.outbox:
             draft = self.outbox.popleft()
@@ -448,8 +466,8 @@ class Desk:
             batch.append((draft, who, draft.make(now)))
         return batch
 
-    def _who(self) -> Who:
-        return Who(self.process, self._epoch, self._policy_text)
+    def _who(self, *, heard: int = -1) -> Who:
+        return Who(self.process, self._epoch, self._policy_text, heard)
 
     def replied(self, draft: Draft, reply: Wire, now: float) -> None:
         """Take the ledger's reply to a draft."""
@@ -459,6 +477,8 @@ class Desk:
             self._foreign(head, draft, now)
             return
         self._take_head(head, draft.sent_at, now)
+        self._heard = head.now
+        self._hand_over(head, draft.sent_at, now)
         if draft.then is not None:
             draft.then(head, reply[HEAD:], draft.sent_at)
         # Somebody here asked for a slot: renew the reading when it is due, also while it still admits.
@@ -478,6 +498,31 @@ class Desk:
         self.line = head.waiting
         self._next_at = now + (head.next_at - head.now) / 1000 if head.next_at else None
         self.reader.due_at = now + (head.due_at - head.now) / 1000
+
+    def _hand_over(self, head: Head, sent_at: float, now: float) -> None:
+        """Give the slots that were claimed for waiters of this process to them; what was told before is known."""
+        for seat, rid, claimed in HandOver.parse(head.granted):
+            want = self.wants.get(seat)
+            if want is None or want.rid != rid or want.booked:
+                continue
+            del self.wants[seat]
+            want.booked = True
+            booking = granted(want, sent_at - (head.now - claimed) / 1000)
+            self.own.add(booking)
+            want.handed.append(booking)
+            self._handed.append((now, want))
+            self.flows = False
+            if not want.box.put(Handed()):
+                self._give_up(want, answer=False)
+
+    def _look_after_handed(self, now: float) -> None:
+        """Forget what was taken; take back what nobody has taken in time."""
+        while self._handed and (not self._handed[0][1].handed or now - self._handed[0][0] >= GIVEN_UP):
+            _, want = self._handed.popleft()
+            booking = want.take()
+            if booking is not None:
+                self.report("handed_back", account=self.account, reservation=booking.rid)
+                self._note(SayEnded(booking.rid, placed=False), now)
 
     def failed(self, drafts: list[Draft], error: Exception, now: float) -> None:
         """The ledger did not answer these drafts: keep the notes, tell who waits."""

@@ -5,7 +5,7 @@ A caller posts messages to its desk and gets mail back in its box; times are sec
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from admission.ledger.wire import Code, Kind, Outcome, Verdict
@@ -53,6 +53,18 @@ class Want:
     """The ledger has forgotten the seat, which asks anew with its waiting time."""
     gone: bool = False
     """The caller has given up."""
+    booked: bool = False
+    """A slot was handed over, so whatever was asked for it before is answered."""
+    handed: list[Booking] = field(default_factory=list)
+    """The slot that was handed over: the caller takes it out, or its desk does when the caller is too slow. Whoever
+    finds the list empty has lost."""
+
+    def take(self) -> Booking | None:
+        """Take the slot that was handed over, if it is still there."""
+        try:
+            return self.handed.pop()
+        except IndexError:
+            return None
 
 
 @dataclass(slots=True)
@@ -277,6 +289,11 @@ class Offered:
 
 
 @dataclass(frozen=True, slots=True)
+class Handed:
+    """A slot was claimed for the caller; it is in the want, for a moment."""
+
+
+@dataclass(frozen=True, slots=True)
 class Forgotten:
     """The ledger forgot the seat: ask anew."""
 
@@ -316,7 +333,7 @@ class Done:
     left: int = 0
 
 
-Mail = Answer | Offered | Forgotten | News | Failed | LedgerDown | State | Done
+Mail = Answer | Offered | Handed | Forgotten | News | Failed | LedgerDown | State | Done
 
 
 # Effects of a plan

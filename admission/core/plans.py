@@ -25,6 +25,7 @@ from admission.core.messages import (
     GetReading,
     GetStatus,
     GiveUp,
+    Handed,
     LedgerDown,
     Mail,
     Message,
@@ -62,6 +63,10 @@ POLL = 0.05
 """Seconds between two looks for a reading that another process takes."""
 MILLISECOND = 0.001
 """What rounding on the wire may cost, in seconds."""
+
+
+HANDED = Answer(Code.GRANTED, NOTHING)
+"""The answer to a caller for which a slot was claimed while it waited; it is in the want."""
 
 
 class _Mailbox:
@@ -109,15 +114,16 @@ def admit(
         if answer is None:
             now, answer = yield from _ask_and_wait(want, box, pauses, source_timeout, asked=asked)
             asked = False
-        booking = answer.booking
-        if booking is None and answer.code is not Code.UNKNOWN:
+        booking = want.take() if answer is HANDED else answer.booking
+        if booking is None and answer.code not in {Code.UNKNOWN, Code.GRANTED}:
             now, _ = yield Post(GiveUp(want))
             raise refusal(answer, want, now)
+        if booking is not None and now <= booking.deadline:
+            booking.waited = max(0.0, now - want.since)
+            return booking
         if booking is not None:
-            if now <= booking.deadline:
-                booking.waited = max(0.0, now - want.since)
-                return booking
             yield Post(SayEnded(booking.rid, placed=False))
+        if booking is not None or answer is HANDED:
             want.rid = mint()
             want.again = True
         answer = None
@@ -144,6 +150,8 @@ def _request(message: Message, box: _Mailbox, until: float | None) -> Generator[
         now, mail = yield Wait(patience)
         if isinstance(mail, Answer):
             return now, mail
+        if isinstance(mail, Handed) and not isinstance(message, GiveUp):
+            return now, HANDED
         if mail is not None:
             box.note(mail)
         if until is not None and now >= until and (mail is None or isinstance(mail, LedgerDown)):
@@ -167,6 +175,8 @@ def _stand_in_line(want: Want, box: _Mailbox, pauses: Pauses) -> Generator[Effec
     """Attempt when tenacity's `wait` says and whenever mail comes, until claimed, forgotten, or out of time."""
     now, mail = yield Wait(0)
     while True:
+        if isinstance(mail, Handed):
+            return now, HANDED
         if mail is not None:
             box.note(mail)
         if box.forgotten:
@@ -175,7 +185,11 @@ def _stand_in_line(want: Want, box: _Mailbox, pauses: Pauses) -> Generator[Effec
         if box.offered:
             box.offered = False
             now, answer = yield from _request(ClaimOffer(want), box, want.deadline)
-            if answer.booking is not None or answer.code in {Code.UNKNOWN, Code.UNTRACKED, Code.NO_LANE}:
+            if (
+                answer is HANDED
+                or answer.booking is not None
+                or answer.code in {Code.UNKNOWN, Code.UNTRACKED, Code.NO_LANE}
+            ):
                 return now, answer
             now, mail = yield Wait(0)
             continue

@@ -34,6 +34,7 @@ from admission.ledger.wire import (
     Code,
     Duty,
     Ended,
+    HandOver,
     Jumped,
     Kind,
     Lanes,
@@ -106,6 +107,8 @@ class Book:
         """Microseconds: when the next start is due where `starts_per_second` is set (GCRA with a burst of one)."""
         self.hinted = 0
         """The `paced_until` of which the head of the line was told."""
+        self.speaker = ""
+        """The process that speaks, if slots may be handed over to its waiters."""
         self.lapsed = 0
         self.wakes: list[tuple[str, str]] = []
         """Seats to wake, with their processes: they have an offer, or wait for the pace. Whoever runs the verb takes
@@ -120,13 +123,17 @@ class Book:
         """
         if not self.epoch:
             self._new_epoch(now, PolicyWire.parse(who.policy))
+        self.speaker = ""
         if who.epoch == self.epoch:
             self._hear(now, who)
             self._run_due(now)
         answers = [self._answer(now, who, request) for request in requests]
-        since = self.members[who.process].since if who.epoch == self.epoch else 0
+        member = self.members.get(who.process) if who.epoch == self.epoch else None
+        since = member.since if member else 0
+        granted = member.handed if member and who.heard >= 0 else ""
         refresh = self.policy.refresh if self.policy else 0
-        account = (now, self.epoch, since, len(self.line), self.readings.due_at(now, refresh), self._next_at(now))
+        due_at = self.readings.due_at(now, refresh)
+        account = (now, self.epoch, since, len(self.line), due_at, self._next_at(now), granted)
         return [[code, *account, *tail] for code, tail in answers]
 
     def _answer(self, now: int, who: Who, request: Request) -> tuple[Code, Wire]:
@@ -151,6 +158,9 @@ class Book:
             self._agree()
         member.heard = now
         member.silent = False
+        if who.heard > member.handed_at:
+            member.handed = ""
+        self.speaker = who.process if who.heard >= 0 else ""
 
     def _agree(self) -> None:
         """Take the stricter of each account-wide setting of the processes heard."""
@@ -237,10 +247,25 @@ class Book:
             if starts <= 0:
                 self._hint(seat)
                 return
-            self.line.offer(seat, now)
-            self.wakes.append((self.line.seats[seat].process, seat))
+            place = self.line.seats[seat]
+            if place.process == self.speaker and not self._unfit(place):
+                self._hand_over(now, seat, place)
+            else:
+                self.line.offer(seat, now)
+                self.wakes.append((place.process, seat))
             free -= 1
             starts -= 1
+
+    def _hand_over(self, now: int, seat: str, place: Seat) -> None:
+        """Claim for a waiter of the process that speaks: it is surely there, and hears of it in its reply."""
+        self.line.leave(seat)
+        booked = self.reservations.facts.get(place.rid)
+        if booked is None:
+            self._book(now, place.process, place, now - place.score // SCORES_PER_MS)
+        member = self.members[place.process]
+        member.span = 0
+        member.handed += HandOver(seat, place.rid, booked.claimed if booked else now).text()
+        member.handed_at = now
 
     def _hint(self, seat: str) -> None:
         """Only the pace holds the head of the line back: let its process learn of `next_at`, once for every start."""
@@ -323,7 +348,7 @@ class Book:
             wait = max(wait, self.paced_until // 1000 - now + position * self._agreed.pace // 1000)
         return max(self._agreed.refresh, min(wait, RETRY_MAX_MS))
 
-    def _book(self, now: int, process: str, ask: Ask | Claim, waited: int) -> None:
+    def _book(self, now: int, process: str, ask: Ask | Claim | Seat, waited: int) -> None:
         facts = Facts(process, ask.lane, ask.kind, now, ask.timeout, ask.lag, open=1)
         self.reservations.claim(ask.rid, facts, ask.duration, now)
         self.lanes.charge(ask.lane, self.lanes.level(self.lanes.of(ask.lane), waited))
@@ -365,10 +390,14 @@ class Book:
             return self._closed(now, ask.lane) or Code.SATURATED
         if len(self.line) >= self._agreed.max_waiting:
             return Code.FULL
-        self.line.join(ask.seat, process, ask.lane, now, ask.waited)
+        self.line.join(ask.seat, self._place(process, ask, self.line.score(now, ask.waited), ask.rid))
         return Code.IN_LINE
 
-    def _unfit(self, ask: Ask | Claim) -> Code | None:
+    @staticmethod
+    def _place(process: str, ask: Ask | Refuse, score: int, rid: str) -> Seat:
+        return Seat(process, ask.lane, score, rid, ask.kind, ask.timeout, ask.lag, ask.duration)
+
+    def _unfit(self, ask: Ask | Claim | Seat) -> Code | None:
         """Say what is wrong with an ask: there is no such lane, or its cap cannot be kept."""
         if not self.lanes.known(ask.lane):
             return Code.NO_LANE
@@ -440,7 +469,8 @@ class Book:
         if refuse.seat in self.tombstones:
             return Code.WITHDRAWN, self._verdict(now, 0, self._at_the_end(refuse.lane), refuse.lane)
         if refuse.seat not in self.line.seats:
-            self.line.join_head(refuse.seat, process, refuse.lane, now)
+            score = self.line.head_score(refuse.lane, now)
+            self.line.join(refuse.seat, self._place(process, refuse, score, refuse.seat))
         return Code.IN_LINE, self._verdict(now, 0, self._position(refuse.seat), refuse.lane)
 
     def _cool(self, now: int, at: int, claimed: int, retry_after: int) -> None:

@@ -32,6 +32,9 @@ class Member:
     span: int = 0
     """For how long it was passed over last."""
     passed_until: int = 0
+    handed: str = ""
+    """What was handed over to it and not acknowledged yet, as `HandOver` has it."""
+    handed_at: int = -1
 
     def may_be_offered(self, now: int) -> bool:
         """Whether it is not passed over."""
@@ -40,11 +43,16 @@ class Member:
 
 @dataclass(slots=True)
 class Seat:
-    """A waiter's place in the line."""
+    """A waiter's place in the line, and what is booked when its turn comes."""
 
     process: str
     lane: str
     score: int
+    rid: str
+    kind: int
+    timeout: int
+    lag: int
+    duration: int
 
 
 @dataclass(slots=True)
@@ -76,18 +84,24 @@ class Line:
         """Return how many seats of a lane have an offer."""
         return sum(self.seats[seat].lane == lane for seat in self.offers)
 
-    def join(self, seat: str, process: str, lane: str, now: int, waited: int) -> None:
-        """Take a seat at the end of a lane, or where `waited` milliseconds of waiting put it."""
+    def score(self, now: int, waited: int) -> int:
+        """Return the score of a seat at the end of a lane, or where `waited` milliseconds of waiting put it."""
         score = (now - waited) * SCORES_PER_MS
         if not waited:
             score = self.last_score = max(self.last_score + 1, score)
-        self._enter(seat, process, lane, score)
+        return score
 
-    def join_head(self, seat: str, process: str, lane: str, now: int) -> None:
-        """Take a seat before all others of a lane."""
+    def head_score(self, lane: str, now: int) -> int:
+        """Return the score of a seat before all others of a lane."""
         score = now * SCORES_PER_MS
         order = self.order.get(lane)
-        self._enter(seat, process, lane, min(score, order[0][0] - 1) if order else score)
+        return min(score, order[0][0] - 1) if order else score
+
+    def join(self, seat: str, place: Seat) -> None:
+        """Take a seat."""
+        self.seats[seat] = place
+        insort(self.order.setdefault(place.lane, []), (place.score, seat))
+        self._park(seat, place)
 
     def leave(self, seat: str) -> None:
         """Give a seat up, with its offer."""
@@ -145,11 +159,6 @@ class Line:
             if not members[process].silent and members[process].passed_until > now
         ]
         return min(times, default=0)
-
-    def _enter(self, seat: str, process: str, lane: str, score: int) -> None:
-        place = self.seats[seat] = Seat(process, lane, score)
-        insort(self.order.setdefault(lane, []), (score, seat))
-        self._park(seat, place)
 
     def _park(self, seat: str, place: Seat) -> None:
         insort(self.parked.setdefault(place.process, {}).setdefault(place.lane, []), (place.score, seat))

@@ -95,13 +95,16 @@ RECORDS: Mapping[str, Mapping[str, Field]] = {
     },
     "member": {
         "since": NUMBER, "heard": NUMBER, "policy": TEXT, "asked": UNSET, "barred": SMALL, "silent": SMALL,
-        "span": NUMBER, "passed_until": NUMBER, "next_over": Field("d", NEVER_MS),
+        "span": NUMBER, "passed_until": NUMBER, "handed": TEXT, "handed_at": UNSET, "next_over": Field("d", NEVER_MS),
     },
     "reservation": {
         "process": NAME, "lane": NAME, "kind": SMALL, "claimed": NUMBER, "timeout": SPAN, "lag": SPAN, "placed": SMALL,
         "open": SMALL, "call_id": TEXT, "settle": Field("d", NONE), "over_at": Field("d", NONE), "held": SMALL,
     },
-    "seat": {"process": NAME, "lane": NAME, "score": NUMBER},
+    "seat": {
+        "process": NAME, "lane": NAME, "score": NUMBER, "rid": NAME, "kind": SMALL, "timeout": SPAN, "lag": SPAN,
+        "duration": SPAN,
+    },
     "lane": {
         "name": NAME, "at": NUMBER, "priority": UNSET, "weight": Field("I4", 1_000), "headroom": SPAN, "cap": SPAN,
         "promote": SPAN, "declared": NAME, "paused": SMALL, "reason": TEXT,
@@ -241,12 +244,12 @@ def arguments(run_id: str, who: Who, requests: Iterable[Request]) -> Wire:
         fields = request.fields()
         said += (request.verb, len(fields), *fields)
     del wanted[MOST_WANTED:]
-    return [run_id, who.process, who.epoch, who.policy, len(wanted), *wanted, *said]
+    return [run_id, *who, len(wanted), *wanted, *said]
 
 
 def replies(reply: Sequence[Any]) -> list[Wire]:
     """Return what the script has returned as a reply for each request, head first; see `Head`."""
-    head, answers = reply[: HEAD - 1], reply[HEAD - 1 :]
+    head, answers = [_text(item) for item in reply[: HEAD - 1]], reply[HEAD - 1 :]
     return [
         [answer, *head] if isinstance(answer, int) else [answer[0], *head, *map(_text, answer[1:])]
         for answer in answers

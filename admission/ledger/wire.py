@@ -95,6 +95,7 @@ class Head(NamedTuple):
         waiting: Callers in the line.
         due_at: When the next reading of the provider is due.
         next_at: When time alone will free something for the line, or 0.
+        granted: Slots that were claimed for waiters of the asking process, see `HandOver`; empty for none.
     """
 
     code: int
@@ -104,6 +105,30 @@ class Head(NamedTuple):
     waiting: int
     due_at: int
     next_at: int
+    granted: str
+
+
+class HandOver(NamedTuple):
+    """A slot that the ledger has claimed for a waiter of the process that was speaking, which spares it an offer.
+
+    Attributes:
+        seat: The seat that was given up for it.
+        rid: The reservation.
+        claimed: Ledger time of the claim.
+    """
+
+    seat: str
+    rid: str
+    claimed: int
+
+    def text(self) -> str:
+        """Return it as it travels."""
+        return f"{self.seat} {self.rid} {self.claimed}\n"
+
+    @staticmethod
+    def parse(text: str) -> list[HandOver]:
+        """Read what several `text` wrote, one after another."""
+        return [HandOver(seat, rid, int(claimed)) for seat, rid, claimed in map(str.split, text.splitlines())]
 
 
 HEAD = len(Head._fields)
@@ -215,11 +240,20 @@ RECORD_OF = {"r": "rid", "s": "seat", "c": "call_id"}
 
 
 class Who(NamedTuple):
-    """What every request says first: the process, the epoch that it believes in, its policy as text."""
+    """What every request says first.
+
+    Attributes:
+        process: Who speaks.
+        epoch: The epoch that it believes in.
+        policy: Its policy as text.
+        heard: Ledger time of the last reply that reached it, so that what it was handed over since is told again; -1
+            when its waiters may be slow, so that slots are only offered to them.
+    """
 
     process: str
     epoch: int
     policy: str
+    heard: int = -1
 
 
 class Entry(NamedTuple):
@@ -336,7 +370,10 @@ class Ended(Request):
 
 @dataclass(frozen=True, slots=True)
 class Refuse(Request):
-    """The provider refused the call `age` ago: cancel, cool down, and (`seat` not empty) wait at the head."""
+    """The provider refused the call `age` ago: cancel, cool down, and (`seat` not empty) wait at the head.
+
+    What follows the seat are the terms of the reservation, named like it, that is claimed next.
+    """
 
     verb = "refuse"
     rid: str
@@ -344,6 +381,10 @@ class Refuse(Request):
     retry_after: int
     seat: str
     lane: str
+    kind: int
+    timeout: int
+    lag: int
+    duration: int
 
 
 @dataclass(frozen=True, slots=True)

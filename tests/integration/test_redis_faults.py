@@ -61,11 +61,27 @@ def test_a_lost_ask_takes_one_seat(opened, cut):
     opened.check_whole()
 
 
-def test_a_lost_claim_claims_once(opened, cut):
+def test_a_lost_claim_claims_once(opened, open_store, at, colour, cut):
+    one, _, account = open_store
+    # A slot that another process frees is offered.
+    with side(colour, at, one.url, account) as other:
+        held = fill(other)
+        waiter = opened.submit("acquire", timeout=10)
+        opened.wait_waiting(1)
+        cut("claim")
+        held.pop().cancel()
+        admitted = waiter.result(10)
+        assert (opened.status().waiting, opened.status().pending) == (0, LIMIT)
+        for reservation in [admitted, *held]:
+            reservation.cancel()
+    opened.check_whole()
+
+
+def test_a_slot_whose_handing_over_was_lost_is_claimed_once(opened, cut):
     held = fill(opened)
     waiter = opened.submit("acquire", timeout=10)
     opened.wait_waiting(1)
-    cut("claim")
+    cut("ended")
     held.pop().cancel()
     admitted = waiter.result(10)
     assert (opened.status().waiting, opened.status().pending) == (0, LIMIT)

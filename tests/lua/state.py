@@ -51,7 +51,7 @@ def of_book(book: Any) -> dict[str, Any]:
         "tombstones": dict(book.tombstones),
         "lanes": [(*terms.told, terms.level, terms.start, terms.finish) for terms in book.lanes.terms.values()],
         "lanes_at": book.lanes.at,
-        "seats": {name: (seat.process, seat.lane, seat.score) for name, seat in line.seats.items()},
+        "seats": {name: astuple(seat) for name, seat in line.seats.items()},
         "line": {lane: [seat for _, seat in order] for lane, order in line.order.items()},
         "offers": dict(line.offers),
     }
@@ -109,7 +109,7 @@ def of_keys(replies: list[Any], ran_at: int) -> dict[str, Any]:
     next_over = {name: member[-1] for name, member in members.items()}
     members = {name: member[:-1] for name, member in members.items()}
     reservations = {rid: tuple(unpack("reservation", text).values()) for rid, text in by_letter["r"].items()}
-    places = {seat: tuple(unpack("seat", text).values()) for seat, text in by_letter["s"].items() if text}
+    places = {seat: _place(seat, text) for seat, text in by_letter["s"].items() if text}
     offers = {turn[1:]: at for turn, at in turns.items() if turn[0] == "o"}
     found = {
         "epoch": (state["epoch"], state["opened"]),
@@ -167,6 +167,13 @@ def of_keys(replies: list[Any], ran_at: int) -> dict[str, Any]:
     return found
 
 
+def _place(seat: str, text: bytes) -> tuple[Any, ...]:
+    """Return a seat's place; a reservation that is named like the seat is not written out."""
+    place = unpack("seat", text)
+    place["rid"] = place["rid"] or seat
+    return tuple(place.values())
+
+
 def _rows(data: bytes) -> Any:
     """Return the lanes, one after another."""
     while data:
@@ -187,7 +194,7 @@ def _line(line: Any, places: Any) -> dict[str, list[str]]:
 
 def entry_of(seat: str, places: Any) -> str:
     """Return the entry of a seat."""
-    _, lane, score = places[seat]
+    _, lane, score, *_ = places[seat]
     return f"{lane}\0{score:016d}{seat}"
 
 
@@ -199,7 +206,7 @@ def over(end: int) -> str:
 def _check_heads(members, places, offers, turns, ran_at):
     """Check who is passed over; return the entries of the seats that may be offered a slot next."""
     first: dict[tuple[str, str], str] = {}
-    for seat, (process, lane, _) in places.items():
+    for seat, (process, lane, *_) in places.items():
         if seat not in offers:
             entry = entry_of(seat, places)
             first[process, lane] = min(first.get((process, lane), entry), entry)

@@ -21,7 +21,7 @@ RETURNS = {
     "duty": ("token",),
     "lane": ("lanes_at", "changed", "lane..."),
     "pause": ("pause_at", "|", "lanes_at", "changed", "lane..."),
-    "requests": ("now", "epoch", "since", "waiting", "due_at", "next_at", "answer..."),
+    "requests": ("now", "epoch", "since", "waiting", "due_at", "next_at", "granted", "answer..."),
     "status": (
         "limit", "count", "in_use", "room", "pending", "held", "untracked", "usage_age", "booked", "pause_on",
         "pause_reason", "lane...",
@@ -113,8 +113,8 @@ def test_keys_are_told_as_they_are_sent_and_stored():
 def test_what_is_said_with_every_run_is_told_as_it_is_sent_and_taken():
     _, header, code = parts("requests")
     told = [text.split()[0] for label, text in header.items() if label.startswith("ARGV")]
-    assert told == ["run_id", *Who._fields, "wanted", "records", "requests"]
-    assert f"local {', '.join(told[:5])} = unpack(ARGV, 1, 5)" in code
+    assert [bare(name) for name in told] == ["run_id", *Who._fields, "wanted", "records", "requests"]
+    assert f"local {', '.join(told[:6])} = unpack(ARGV, 1, 6)" in code
 
 
 def test_arguments_are_told_as_they_are_sent_and_taken(verb):

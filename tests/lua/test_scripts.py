@@ -38,9 +38,9 @@ def test_the_keys_of_an_account_share_one_hash_tag(client):
 def test_arguments_are_who_speaks_the_records_it_is_about_and_the_requests():
     ask = Ask("s", "r", "default", 0, 1, 2, 3, 1, 0)
     entry = Entry("b", "default", 1, 2, 3, 4, 0, 1, 5, 6, "")
-    said = scripts.arguments("run", Who("p", 7, "1,2"), [Ended("e", ""), ask, Beat(0, 0, "", 0, (entry,))])
+    said = scripts.arguments("run", Who("p", 7, "1,2", 5), [Ended("e", ""), ask, Beat(0, 0, "", 0, (entry,))])
     assert said == [
-        "run", "p", 7, "1,2", 4, "re", "rr", "ss", "rb",
+        "run", "p", 7, "1,2", 5, 4, "re", "rr", "ss", "rb",
         "ended", 2, "e", "",
         "ask", 9, "s", "r", "default", 0, 1, 2, 3, 1, 0,
         "beat", 15, 0, 0, "", 0, *entry,
@@ -56,7 +56,7 @@ def test_a_beat_of_thousands_asks_for_no_more_records_than_lua_can_pass(desk):
 
 
 def test_replies_are_the_head_and_each_answer():
-    assert scripts.replies([9, 8, 7, 6, 5, 4, 1, [2, b"text", 3]]) == [
-        [1, 9, 8, 7, 6, 5, 4],
-        [2, 9, 8, 7, 6, 5, 4, "text", 3],
+    assert scripts.replies([9, 8, 7, 6, 5, 4, b"s r 3\n", 1, [2, b"text", 3]]) == [
+        [1, 9, 8, 7, 6, 5, 4, "s r 3\n"],
+        [2, 9, 8, 7, 6, 5, 4, "s r 3\n", "text", 3],
     ]

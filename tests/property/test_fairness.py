@@ -65,14 +65,19 @@ class World:
         self.check()
 
     def claim_all(self) -> None:
-        """Let everybody claim what is offered, those of one lane in any order that the book gives them."""
+        """Let everybody claim what is offered, whoever came first before the others."""
         while self.book.offers:
-            for seat in sorted(self.book.offers, key=lambda seat: int(seat.split("-")[1])):
-                lane = seat.split("-")[0]
-                free = self.free()
-                assert self.book.claim(seat, lane=lane, kind=Kind.TRACK).code == Code.GRANTED
-                assert self.waiting[lane].popleft() == seat, "somebody of the lane has waited longer"
-                self.start(seat, lane, free)
+            seat = min(self.book.offers, key=lambda seat: int(seat.split("-")[1]))
+            lane = seat.split("-")[0]
+            free = self.free()
+            code = self.book.claim(seat, lane=lane, kind=Kind.TRACK).code
+            if code == Code.SATURATED:
+                # Another lane has claimed before it, and what is left is this lane's headroom.
+                assert free <= self.lanes[lane].get("headroom", 0)
+                continue
+            assert code == Code.GRANTED
+            assert self.waiting[lane].popleft() == seat, "somebody of the lane has waited longer"
+            self.start(seat, lane, free)
 
     def start(self, seat: str, lane: str, free: int) -> None:
         assert free > self.lanes[lane].get("headroom", 0)

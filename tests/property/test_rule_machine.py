@@ -416,13 +416,14 @@ class World:
         job.state = "done"
         refused_at = self.now
         retry_after = pick.of([0, 0, 2_000])
+        terms = int(job.kind), job.timeout, job.lag, self.duration
         seat = pick.of(["", job.seat])
         if seat:
             self.jobs.append(Job(self._name("r"), seat, job.process, job.kind, job.timeout, job.lag))
         self._send(
             pick,
             job.process,
-            lambda: Refuse(job.rid, self.now - refused_at, retry_after, seat, "default"),
+            lambda: Refuse(job.rid, self.now - refused_at, retry_after, seat, "default", *terms),
         )
 
     # The calls

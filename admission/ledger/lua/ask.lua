@@ -48,7 +48,7 @@ else
       score = math.max(clock.last_score + 1, score)
       clock.last_score = score
     end
-    the_line().enter(seat, lane, score)
+    the_line().enter(seat, score, rid, lane, kind, timeout_ms, lag_ms, duration_ms)
     code, ahead = IN_LINE, the_line().position(seat)
   end
 end

@@ -5,12 +5,17 @@
 -- ARGV[3]     retry_after_ms ms, as the provider told it
 -- ARGV[4]     seat           text, empty: do not wait
 -- ARGV[5]     lane           text
+-- ARGV[6]     kind           Kind
+-- ARGV[7]     timeout_ms     ms
+-- ARGV[8]     lag_ms         ms
+-- ARGV[9]     duration_ms    ms
 -- returns     code age_ms position limit in_use retry_after_ms usage_age_ms pause_reason error
 -- writes      drops the reservation, withdraws all offers, opens or lengthens the cool-down, enters the seat
 -- atomicity   all or nothing, so the caller never loses its place; sent again it finds its seat and cools no further
 
-local rid, age_ms, retry_after_ms, seat, lane = unpack(ARGV, first, last)
+local rid, age_ms, retry_after_ms, seat, lane, kind, timeout_ms, lag_ms, duration_ms = unpack(ARGV, first, last)
 age_ms, retry_after_ms = tonumber(age_ms), tonumber(retry_after_ms)
+kind, timeout_ms, lag_ms, duration_ms = tonumber(kind), tonumber(timeout_ms), tonumber(lag_ms), tonumber(duration_ms)
 
 --@include end_call
 --@include room
@@ -46,7 +51,8 @@ else
   else
     if not known then
       local first = the_line().first_score(lane)
-      the_line().enter(seat, lane, first and math.min(now * SCORES_PER_MS, first - 1) or now * SCORES_PER_MS)
+      local score = first and math.min(now * SCORES_PER_MS, first - 1) or now * SCORES_PER_MS
+      the_line().enter(seat, score, seat, lane, kind, timeout_ms, lag_ms, duration_ms)
     end
     code, ahead = IN_LINE, the_line().position(seat)
   end

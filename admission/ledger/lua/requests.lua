@@ -12,18 +12,19 @@
 -- ARGV[2]     process        text
 -- ARGV[3]     epoch          number
 -- ARGV[4]     policy         text, see PolicyWire
--- ARGV[5]     wanted         number of the records that follow
--- ARGV[6...]  records        the names of records that will be needed, so that they come in one round
+-- ARGV[5]     heard_ms       ms, of the last reply that reached the process; -1: slots are only offered to its waiters
+-- ARGV[6]     wanted         number of the records that follow
+-- ARGV[7...]  records        the names of records that will be needed, so that they come in one round
 -- ARGV[...]   requests       for each its verb, the number of its arguments, and these
--- returns     now_ms epoch since_ms waiting due_at_ms next_at_ms answer...
+-- returns     now_ms epoch since_ms waiting due_at_ms next_at_ms granted answer...
 -- writes      the process as heard, and what time has made due; the one TTL of all keys (twice max_call_duration, at
 --             least 1 h) is renewed when a quarter has gone; none while paused
 -- atomicity   all requests see one moment, and none of anybody else comes between them; what is offered is told once
 
 local keys = KEYS
-local run_id, process, epoch, policy, wanted = unpack(ARGV, 1, 5)
-epoch, wanted = tonumber(epoch), tonumber(wanted)
-local requests_from = 6 + wanted
+local run_id, process, epoch, policy, heard_ms, wanted = unpack(ARGV, 1, 6)
+epoch, heard_ms, wanted = tonumber(epoch), tonumber(heard_ms), tonumber(wanted)
+local requests_from = 7 + wanted
 
 --@include records
 --@include lanes

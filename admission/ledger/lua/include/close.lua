@@ -2,7 +2,9 @@
 
 --@inline due_at
 local waiting = number_of('waiting')
-local since, next_at = epoch == state.epoch and me.since or 0, waiting > 0 and the_line().next_at() or 0
+local is_ours = epoch == state.epoch
+local since, next_at = is_ours and me.since or 0, waiting > 0 and the_line().next_at() or 0
+local granted = is_ours and heard_ms >= 0 and me.handed or ''
 
 -- All keys have one TTL, renewed when a quarter of it has gone; none while paused.
 local ttl_ms = math.max(2 * state.duration, SHORTEST_TTL_MS)
@@ -56,4 +58,4 @@ if next(wakes) then
     redis.call('PUBLISH', channel, account .. '\n' .. table.concat(seats, '\n'))
   end
 end
-return {now, state.epoch, since, waiting, due_at, next_at, unpack(answers)}
+return {now, state.epoch, since, waiting, due_at, next_at, granted, unpack(answers)}

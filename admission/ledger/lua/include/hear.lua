@@ -13,6 +13,9 @@ if not me then
   add_due('p' .. process, now + state.lease + 1)
 end
 me.heard = now
+if heard_ms > me.handed_at then
+  me.handed = ''
+end
 if me.policy ~= policy then
   me.policy = policy
 --@inline agree

@@ -11,6 +11,7 @@
 --@include records
 --@include lanes
 --@include room
+--@include keep
 
 local line
 local wakes = {}
@@ -182,9 +183,10 @@ local function the_line()
   end
 
   --- Take a seat.
-  function line.enter(seat, lane, score)
+  function line.enter(seat, score, rid, lane, kind, timeout_ms, lag_ms, duration_ms)
     local place = NEW_SEAT
-    place.process, place.lane, place.score = process, lane, score
+    place.process, place.lane, place.score, place.rid = process, lane, score, rid == seat and '' or rid
+    place.kind, place.timeout, place.lag, place.duration = kind, timeout_ms, lag_ms, duration_ms
     write('s' .. seat, PACK_SEAT(place))
     redis.call('ZADD', keys.line, 0, entry_of_seat(seat, place))
     adjust('waiting', 1)
@@ -318,6 +320,24 @@ local function the_line()
     return first and first[4]
   end
 
+  --- Claim for a waiter of the process that speaks: it is surely there, and hears of it in its reply.
+  local function hand_over(seat, place)
+    local rid, lane = place.rid == '' and seat or place.rid, place.lane
+    local kind, timeout_ms, lag_ms, duration_ms = place.kind, place.timeout, place.lag, place.duration
+    local claimed = now
+    line.give_up(seat)
+    local kept = reservation(rid)
+    if kept then
+      claimed = kept.claimed
+    else
+      local waited_ms = now - math.floor(place.score / SCORES_PER_MS)
+--@inline claim
+    end
+    me.span = 0
+    me.handed = me.handed .. seat .. ' ' .. rid .. ' ' .. string.format('%d', claimed) .. '\n'
+    me.handed_at = now
+  end
+
   --- Offer what is free to the lane whose turn it is.
   function line.serve()
     if number_of('waiting') == number_of('offers') then
@@ -340,9 +360,13 @@ local function the_line()
         end
         return
       end
-      unpark(head.seat, place)
-      offer(head.seat, place, 1)
-      wake(place.process, head.seat)
+      if heard_ms >= 0 and place.process == process and not unfit(place.lane, head.terms, place.kind) then
+        hand_over(head.seat, place)
+      else
+        unpark(head.seat, place)
+        offer(head.seat, place, 1)
+        wake(place.process, head.seat)
+      end
       free, starts_left = free - 1, starts_left - 1
       local entry = first_entry(keys.lanes, 'h' .. head.lane .. '\0')
       if entry then

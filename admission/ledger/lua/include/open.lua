@@ -2,11 +2,11 @@
 
 local there = redis.call('EXISTS', unpack(keys))
 local found = redis.call(
-  'HMGET', keys.account, 'clock', 'state', 'lanes', 'p' .. process, unpack(ARGV, 6, requests_from - 1)
+  'HMGET', keys.account, 'clock', 'state', 'lanes', 'p' .. process, unpack(ARGV, 7, requests_from - 1)
 )
 texts.lanes, texts['p' .. process] = found[3], found[4]
 for index = 1, wanted do
-  texts[ARGV[5 + index]] = found[4 + index]
+  texts[ARGV[6 + index]] = found[4 + index]
 end
 
 --@inline clock
