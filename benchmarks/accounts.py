@@ -39,7 +39,7 @@ COLUMNS = (
     Column("waiting_bytes", "bytes/waiting", ",.0f"),
 )
 NOTES = (
-    f"One process, one RedisLedger, a guard for each account; {CALLERS} tasks take places of one account after",
+    f"One process, one RedisLedger, a guard for each account; {CALLERS} tasks take slots of one account after",
     f"another, {LIMIT} each. Bytes: growth of the server's used memory, clients aside. Held, waiting: {RESERVATIONS:,}",
     "of each in one account.",
 )

@@ -1,4 +1,4 @@
-"""200 callers in two processes and 20 places: how fast, how fair and at what price a place goes from hand to hand.
+"""200 callers in two processes and 20 slots: how fast, how fair and at what price a slot goes from hand to hand.
 
 Every caller asks, holds for a while, leaves with `ended()` and asks again. Tasks or threads, by the subject's colour.
 """
@@ -36,7 +36,7 @@ COLUMNS = (
 )
 NOTES = (
     "Hand-off: from the moment in which a holder is about to leave to the moment in which the next one has begun, by",
-    "their own stamps; with 20 places, the end number k is paired with the start number 20 + k of all processes.",
+    "their own stamps; with 20 slots, the end number k is paired with the start number 20 + k of all processes.",
     "CPU (of all client processes), Redis CPU, commands (those in scripts too) and packets (reads of the server) are",
     "per admission. Starved: callers never admitted. Violations: starts with 20 already running, by the stamps.",
 )
@@ -51,16 +51,16 @@ def run(options: Options) -> Result:
             setup = Setup(url="", limit=LIMIT, share=LIMIT // PROCESSES, callers=CALLERS // PROCESSES)
             row = measure(options, subject, setup, processes=PROCESSES, hold=hold, ramp=ramp, seconds=seconds)
             rows.append({**row, "hold_ms": hold * 1e3})
-    title = f"contended: {CALLERS} callers in {PROCESSES} processes, {LIMIT} places"
+    title = f"contended: {CALLERS} callers in {PROCESSES} processes, {LIMIT} slots"
     return Result(title=title, columns=COLUMNS, rows=rows, notes=NOTES, plots=_plots(rows))
 
 
 def _plots(rows: list[Row]) -> dict[str, str]:
     short = [row for row in rows if row["hold_ms"] == min(row["hold_ms"] for row in rows)]
     return {
-        "contended-rate.svg": bars("Admissions per second, 20 places, 5 ms each", "admissions/s", _bars(short, "rate")),
+        "contended-rate.svg": bars("Admissions per second, 20 slots, 5 ms each", "admissions/s", _bars(short, "rate")),
         "contended-hand-off.svg": bars(
-            "Hand-off of a place, p99", "ms, logarithmic", _bars(short, "hand_off_p99_ms"), logarithmic=True
+            "Hand-off of a slot, p99", "ms, logarithmic", _bars(short, "hand_off_p99_ms"), logarithmic=True
         ),
         "contended-cpu.svg": bars("Client CPU per admission", "us", _bars(short, "cpu_us")),
     }

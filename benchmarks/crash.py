@@ -1,10 +1,10 @@
-"""What a crash and a cancellation cost: when a killed holder's place is back, and whether cancelled waiters lose any.
+"""What a crash and a cancellation cost: when a killed holder's slot is back, and whether cancelled waiters lose any.
 
-Crash: one process holds one of two places for longer than a lease and is then killed (SIGKILL), while callers of
-another process take the other place again and again. The place is back when they first hold both. For ours the holder
+Crash: one process holds one of two slots for longer than a lease and is then killed (SIGKILL), while callers of
+another process take the other slot again and again. The slot is back when they first hold both. For ours the holder
 has said `placed()`, and the provider's count, which the source reads from a file, says one call until the kill.
 
-Cancellation: tasks that wait are cancelled while places come free, again and again; afterwards all places are taken.
+Cancellation: tasks that wait are cancelled while slots come free, again and again; afterwards all slots are taken.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ LEASE = 2
 """Whole seconds: what every subject takes."""
 AT_ONCE = 5
 """Subjects that are measured at the same time: they mostly wait."""
-PLACES = 4
+SLOTS = 4
 WAITERS = 12
 PATIENCE = 3.0
-"""Seconds in which a place must come to those that wait for it."""
+"""Seconds in which a slot must come to those that wait for it."""
 
 COLUMNS = (
     Column("subject", "subject"),
-    Column("back_s", "place back after s", ".1f"),
+    Column("back_s", "slot back after s", ".1f"),
     Column("taken_alive", "taken from a live holder"),
     Column("cancelled", "waiters cancelled", ",.0f"),
-    Column("lost", f"places lost of {PLACES}"),
+    Column("lost", f"slots lost of {SLOTS}"),
 )
 
 
@@ -56,14 +56,14 @@ def run(options: Options) -> Result:
     with ThreadPoolExecutor(AT_ONCE) as pool:
         rows = list(pool.map(lambda subject: _row(options, subject, LEASE + limit, rounds), subjects))
     notes = (
-        f"A lease of {LEASE} s; a place that was not back {LEASE + limit} s after the kill never came. Taken from a",
-        f"live holder: both places were held by others while the first holder, alive, held one for over {LEASE} s.",
-        "Lost: places that nobody could take afterwards, with leases of 30 s where a lease brings them back.",
+        f"A lease of {LEASE} s; a slot that was not back {LEASE + limit} s after the kill never came. Taken from a",
+        f"live holder: both slots were held by others while the first holder, alive, held one for over {LEASE} s.",
+        "Lost: slots that nobody could take afterwards, with leases of 30 s where a lease brings them back.",
     )
     marks = [
         Bar(row["subject"], row["back_s"], ours=row["subject"].startswith(OURS)) for row in rows if "back_s" in row
     ]
-    plot = bars(f"A killed holder's place is back after (lease {LEASE} s)", "s", marks)
+    plot = bars(f"A killed holder's slot is back after (lease {LEASE} s)", "s", marks)
     title = "crash: killed holders and cancelled waiters"
     return Result(title=title, columns=COLUMNS, rows=rows, notes=notes, plots={"crash.svg": plot})
 
@@ -80,7 +80,7 @@ def _row(options: Options, subject: Subject, limit: float, rounds: int) -> Row:
 
 
 def _kill(options: Options, subject: Subject, limit: float) -> Row:
-    """Kill a holder, and return when its place was back."""
+    """Kill a holder, and return when its slot was back."""
     with options.redis() as server, tempfile.NamedTemporaryFile("w", suffix="-count") as file:
         count = Path(file.name)
         count.write_text("0", "ascii")
@@ -106,9 +106,9 @@ def _kill(options: Options, subject: Subject, limit: float) -> Row:
 
 
 def _cancel(options: Options, subject: Subject, rounds: int) -> Row:
-    """Cancel waiters while places come free, and return how many places are gone for good."""
+    """Cancel waiters while slots come free, and return how many slots are gone for good."""
     with options.redis() as server:
-        return asyncio.run(_cancel_all(subject, Setup(url=server.url, limit=PLACES, callers=4 * WAITERS), rounds))
+        return asyncio.run(_cancel_all(subject, Setup(url=server.url, limit=SLOTS, callers=4 * WAITERS), rounds))
 
 
 async def _cancel_all(subject: Subject, setup: Setup, rounds: int) -> Row:
@@ -120,18 +120,18 @@ async def _cancel_all(subject: Subject, setup: Setup, rounds: int) -> Row:
             for _ in range(rounds):
                 async with asyncio.timeout(PATIENCE):
                     await _cancel_some(slots, rng, unlucky)
-        await asyncio.wait([asyncio.create_task(_take(slots, taken)) for _ in range(PLACES)], timeout=3 * PATIENCE)
-        return {"cancelled": sum(job.done() and job.cancelled() for job in unlucky), "lost": PLACES - len(taken)}
+        await asyncio.wait([asyncio.create_task(_take(slots, taken)) for _ in range(SLOTS)], timeout=3 * PATIENCE)
+        return {"cancelled": sum(job.done() and job.cancelled() for job in unlucky), "lost": SLOTS - len(taken)}
 
 
 async def _cancel_some(slots: AsyncSlots, rng: random.Random, unlucky: list[asyncio.Task[None]]) -> None:
-    """Let tasks queue for places, and cancel half of those that wait while places go from hand to hand."""
+    """Let tasks queue for slots, and cancel half of those that wait while slots go from hand to hand."""
 
     async def turn() -> None:
         async with slots():
             await asyncio.sleep(0.002)
 
-    jobs = [asyncio.create_task(turn()) for _ in range(PLACES + WAITERS)]
+    jobs = [asyncio.create_task(turn()) for _ in range(SLOTS + WAITERS)]
     try:
         for job in rng.sample(jobs, WAITERS // 2):
             await asyncio.sleep(rng.uniform(0, 0.004))
@@ -144,8 +144,8 @@ async def _cancel_some(slots: AsyncSlots, rng: random.Random, unlucky: list[asyn
 
 
 async def _take(slots: AsyncSlots, taken: list[int]) -> None:
-    """Take a place if there is one, and keep it until everybody has had time to."""
-    # An error is no place either: a cancelled waiter may leave a connection behind that answers with other replies.
+    """Take a slot if there is one, and keep it until everybody has had time to."""
+    # An error is no slot either: a cancelled waiter may leave a connection behind that answers with other replies.
     with suppress(Exception):
         async with asyncio.timeout(PATIENCE), slots():
             taken.append(1)

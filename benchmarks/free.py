@@ -1,4 +1,4 @@
-"""What a place costs that is free: one caller takes it and gives it back, next to two bare round trips.
+"""What a slot costs that is free: one caller takes it and gives it back, next to two bare round trips.
 
 The floor is two `EVALSHA` of `return 1` with redis-py, of the same colour, on the same server. Chunks of both are taken
 in turn, so that a machine whose speed drifts does not favour one; the median of the ratios counts.
@@ -33,8 +33,8 @@ COLUMNS = (
     Column("high", "p90", ".2f"),
 )
 NOTES = (
-    "One caller, one place after the other; the floor is two bare EVALSHA, taken in turn with the subject.",
-    "Round trips: reads of the server per place.",
+    "One caller, one slot after the other; the floor is two bare EVALSHA, taken in turn with the subject.",
+    "Round trips: reads of the server per slot.",
 )
 
 
@@ -78,7 +78,7 @@ def sync_pairs(subject: Subject, floor: Subject, setup: Setup, chunks: int, size
 
 
 def summary(pairs: list[Pair], size: int) -> Row:
-    """Return microseconds per place, and the ratio, its median and spread, of chunks of that size."""
+    """Return microseconds per slot, and the ratio, its median and spread, of chunks of that size."""
     ratios = sorted(pair.subject / pair.floor for pair in pairs)
     return {
         "us": statistics.median(pair.subject for pair in pairs) / size * 1e6,
@@ -97,8 +97,8 @@ def run(options: Options) -> Result:
         floor, *others = options.wanted(colour)
         rows += [{"subject": other.label, **_row(options, other, floor, chunks, size)} for other in others]
     marks = [Bar(row["subject"], row["ratio"], ours=row["subject"].startswith(OURS)) for row in rows if "ratio" in row]
-    plot = bars("Taking and leaving a free place", f"x {FLOOR} (two bare round trips)", marks)
-    title = "free: a place that is free, taken and left"
+    plot = bars("Taking and leaving a free slot", f"x {FLOOR} (two bare round trips)", marks)
+    title = "free: a slot that is free, taken and left"
     return Result(title=title, columns=COLUMNS, rows=rows, notes=NOTES, plots={"free.svg": plot})
 
 
@@ -116,6 +116,6 @@ def _row(options: Options, subject: Subject, floor: Subject, chunks: int, size: 
         except Exception as error:  # noqa: BLE001 - whatever a subject raises is its result
             return {"remark": f"{type(error).__name__}: {error}"[:200]}
         spent = Spent.of(client).since(before)
-    # The floor's own are known: two for a place, and each side has made one chunk more than pairs, to warm up.
-    places = (chunks + 1) * size
-    return {**summary(pairs, size), "packets": spent.reads / places - 2}
+    # The floor's own are known: two for a slot, and each side has made one chunk more than pairs, to warm up.
+    slots = (chunks + 1) * size
+    return {**summary(pairs, size), "packets": spent.reads / slots - 2}

@@ -46,16 +46,16 @@ def percentile(values: Iterable[float], share: float) -> float:
 
 
 def hand_offs(starts: Iterable[float], ends: Iterable[float], limit: int, window: Window) -> list[float]:
-    """Return how long each place that came free in the window was idle, in seconds.
+    """Return how long each slot that came free in the window was idle, in seconds.
 
-    With `limit` places the start number `limit + k` waits for the end number `k`, whoever made them: the two are a
-    pair. Negative where somebody began before a place was free. A place that is lost makes all that follow wait for
-    one more end. Ends whose place nobody took any more are left out.
+    With `limit` slots the start number `limit + k` waits for the end number `k`, whoever made them: the two are a
+    pair. Negative where somebody began before a slot was free. A slot that is lost makes all that follow wait for
+    one more end. Ends whose slot nobody took any more are left out.
 
     Args:
         starts: When holders began, just after they were let in; of all processes, from the very first.
-        ends: When holders were about to leave: so the way of the release to whoever passes the place on counts too.
-        limit: Places.
+        ends: When holders were about to leave: so the way of the release to whoever passes the slot on counts too.
+        limit: Slots.
         window: Only ends in it are judged.
     """
     later = sorted(starts)[limit:]
@@ -64,7 +64,7 @@ def hand_offs(starts: Iterable[float], ends: Iterable[float], limit: int, window
 
 
 class Crowd(NamedTuple):
-    """How many held at once, at most, and how many began when no place was free."""
+    """How many held at once, at most, and how many began when no slot was free."""
 
     peak: int
     violations: int
@@ -100,6 +100,6 @@ def starved(stamps: Iterable[Stamp], callers: int, window: Window) -> int:
 
 
 def first_time_full(spans: Iterable[tuple[float, float]], limit: int, since: float) -> float:
-    """Return when somebody took the last free place for the first time since a moment; infinite when nobody did."""
+    """Return when somebody took the last free slot for the first time since a moment; infinite when nobody did."""
     full = (at for at, step, held in _moments(spans) if step > 0 and held >= limit and at >= since)
     return next(full, math.inf)

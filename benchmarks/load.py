@@ -1,4 +1,4 @@
-"""Callers that ask again and again for places of one limit, in a steady state: what a place costs and who waits."""
+"""Callers that ask again and again for slots of one limit, in a steady state: what a slot costs and who waits."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def measure(
         subject: What to measure.
         setup: For each process; the URL is filled in.
         processes: Of `setup.callers` callers each.
-        hold: Seconds that a place is held.
+        hold: Seconds that a slot is held.
         ramp: Seconds from the callers' begin to the window's.
         seconds: Of the window.
 

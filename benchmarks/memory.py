@@ -1,4 +1,4 @@
-"""What the ledger of one process costs: a free place of a `MemoryLedger`, next to the standard library's semaphore.
+"""What the ledger of one process costs: a free slot of a `MemoryLedger`, next to the standard library's semaphore.
 
 Both are told in ratio to `asyncio.Semaphore` or `threading.Semaphore`, which know no provider, no line that survives a
 crash, and no reading: the figure says what all that costs, and that it is microseconds.
@@ -28,7 +28,7 @@ COLUMNS = (
     Column("floor_us", "semaphore us", ",.2f"),
     Column("ratio", "x semaphore", ",.0f"),
 )
-NOTES = ("One caller, one place after the other, taken in turn with a semaphore of the standard library.",)
+NOTES = ("One caller, one slot after the other, taken in turn with a semaphore of the standard library.",)
 
 
 @asynccontextmanager
@@ -65,4 +65,4 @@ def run(options: Options) -> Result:
     ours = Subject("memory", "sync", _memory_sync)
     pairs = sync_pairs(ours, Subject("semaphore", "sync", _semaphore_sync), setup, chunks, size)
     rows.append({"subject": ours.label, **summary(pairs, size)})
-    return Result(title="memory: a free place without a server", columns=COLUMNS, rows=rows, notes=NOTES)
+    return Result(title="memory: a free slot without a server", columns=COLUMNS, rows=rows, notes=NOTES)

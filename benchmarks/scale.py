@@ -1,4 +1,4 @@
-"""How the length of the line tells: 10 to 10,000 tasks of one process wait for 20 places.
+"""How the length of the line tells: 10 to 10,000 tasks of one process wait for 20 slots.
 
 A line that is flat costs each admission the same, however many stand in it.
 """
@@ -36,7 +36,7 @@ COLUMNS = (
     Column("violations", "violations"),
 )
 NOTES = (
-    "One process, 20 places of 5 ms, so many tasks that always wait. CPU, commands and packets are per admission.",
+    "One process, 20 slots of 5 ms, so many tasks that always wait. CPU, commands and packets are per admission.",
     "`-`: it did not get there, or would need more connections than a server takes.",
 )
 
@@ -51,7 +51,7 @@ def run(options: Options) -> Result:
             ramp = settle + min(waiters / ARRIVALS, ARRIVED)
             row = measure(options, subject, setup, processes=1, hold=HOLD, ramp=ramp, seconds=seconds)
             rows.append({**row, "waiters": waiters})
-    title = f"scale: a line of one process, {LIMIT} places"
+    title = f"scale: a line of one process, {LIMIT} slots"
     return Result(title=title, columns=COLUMNS, rows=rows, notes=NOTES, plots=_plots(rows))
 
 

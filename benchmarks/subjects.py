@@ -1,7 +1,7 @@
 """What is measured: this package's guards in both colours, the floor under them, and the peers, all behind one face.
 
 A subject is opened with a `Setup` and gives a function that makes slots; a slot is a context manager, entered by one
-caller for as long as it holds a place of the shared limit.
+caller for as long as it holds a slot of the shared limit.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ class Setup:
 
     Attributes:
         url: The server's.
-        limit: Places that all processes share.
-        share: Places of this process, for the floor, which shares none.
+        limit: Slots that all processes share.
+        share: Slots of this process, for the floor, which shares none.
         callers: Callers of this process: who gives each waiter a connection needs as many.
-        lease: Whole seconds after which a dead holder's place may be taken; `None` for a length that never matters.
+        lease: Whole seconds after which a dead holder's slot may be taken; `None` for a length that never matters.
         count: A file in which the provider's count stands; empty where it is 0 all the time.
     """
 
@@ -180,8 +180,8 @@ def admission_sync(setup: Setup) -> Iterator[Slots]:
 class Gate:
     """A semaphore of one process's threads that lets them in by turns, as `asyncio.Semaphore` does with tasks."""
 
-    def __init__(self, places: int) -> None:
-        self._free = places
+    def __init__(self, slots: int) -> None:
+        self._free = slots
         self._line: deque[threading.Lock] = deque()
         self._lock = threading.Lock()
 

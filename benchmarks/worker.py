@@ -1,4 +1,4 @@
-"""One process of callers: `python -m benchmarks.worker JOB`, where each caller holds a place again and again.
+"""One process of callers: `python -m benchmarks.worker JOB`, where each caller holds a slot again and again.
 
 It says `ready`, begins with the first line on its stdin, answers each `mark` with its processor time, and with `stop`
 lets everybody finish, writes its stamps to a file and says so.
@@ -39,7 +39,7 @@ class Job:
     Attributes:
         label: The subject's.
         setup: What it is opened with; its `callers` make calls.
-        hold: Seconds that each place is held.
+        hold: Seconds that each slot is held.
         file: Where the stamps go.
     """
 

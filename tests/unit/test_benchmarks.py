@@ -28,7 +28,7 @@ def test_the_percentile_is_a_value_that_was_measured():
 
 
 def test_a_hand_off_runs_from_an_end_to_the_start_that_waited_for_it():
-    # Two places, held for 10 s, empty for 1 s and for 2 s.
+    # Two slots, held for 10 s, empty for 1 s and for 2 s.
     starts = [0, 1, 11, 13]
     ends = [10, 11, 21, 23]
     assert hand_offs(starts, ends, 2, ALWAYS) == [1, 2]
@@ -51,7 +51,7 @@ def test_a_start_without_a_free_place_is_a_negative_hand_off():
 
 
 def test_a_lost_place_shows_as_a_wait_for_the_next_end():
-    # Two places; the one that ends at 10 is never taken again, the other goes from hand to hand at once.
+    # Two slots; the one that ends at 10 is never taken again, the other goes from hand to hand at once.
     starts = [0, 1, 12, 23, 34]
     ends = [10, 12, 23, 34, 45]
     assert hand_offs(starts, ends, 2, ALWAYS) == [2, 11, 11]
