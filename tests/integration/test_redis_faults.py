@@ -61,32 +61,29 @@ def test_a_lost_ask_takes_one_seat(opened, cut):
     opened.check_whole()
 
 
-def test_a_lost_claim_claims_once(opened, open_store, at, colour, cut):
-    one, _, account = open_store
-    # A slot that another process frees is offered.
-    with side(colour, at, one.url, account) as other:
-        held = fill(other)
-        waiter = opened.submit("acquire", timeout=10)
-        opened.wait_waiting(1)
-        cut("claim")
-        held.pop().cancel()
-        admitted = waiter.result(10)
-        assert (opened.status().waiting, opened.status().pending) == (0, LIMIT)
-        for reservation in [admitted, *held]:
-            reservation.cancel()
-    opened.check_whole()
-
-
-def test_a_slot_whose_handing_over_was_lost_is_claimed_once(opened, cut):
-    held = fill(opened)
+def check_passed_on_once(opened, holder, cut, verb):
+    """Have a slot go from a guard to a waiter of `opened` while a verb is cut; it is claimed once."""
+    held = fill(holder)
     waiter = opened.submit("acquire", timeout=10)
     opened.wait_waiting(1)
-    cut("ended")
+    cut(verb)
     held.pop().cancel()
     admitted = waiter.result(10)
     assert (opened.status().waiting, opened.status().pending) == (0, LIMIT)
     for reservation in [admitted, *held]:
         reservation.cancel()
+
+
+def test_a_lost_claim_claims_once(opened, open_store, at, colour, cut):
+    one, _, account = open_store
+    # A slot that another process frees is offered.
+    with side(colour, at, one.url, account) as other:
+        check_passed_on_once(opened, other, cut, "claim")
+    opened.check_whole()
+
+
+def test_a_slot_whose_handing_over_was_lost_is_claimed_once(opened, cut):
+    check_passed_on_once(opened, opened, cut, "ended")
     opened.check_whole()
 
 

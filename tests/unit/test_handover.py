@@ -27,6 +27,7 @@ from admission.ledger.wire import (
 )
 from tests.books import POLICY as WIRE_POLICY
 from tests.books import entry
+from tests.unit.test_desk import Box
 from tests.unit.test_plans import answer, in_line, make_want
 
 POLICY = Policy(visibility_lag=1.0)
@@ -144,15 +145,6 @@ def test_a_caller_that_gives_up_does_not_take_what_comes_meanwhile():
 
 
 # The desk
-
-
-class Box:
-    def __init__(self):
-        self.mail = []
-
-    def put(self, mail):
-        self.mail.append(mail)
-        return True
 
 
 class Table:
