@@ -148,8 +148,9 @@ class Desk:
         self._lanes = OwnLanes(lanes)
         self._agreed = self.policy.text()
         self._lapsed: int | None = None
-        self._heard = 0
-        """Ledger time of the last reply."""
+        self._learnt = 0
+        """Number of the last hand-over that it has learnt of."""
+        self._granted = ""
         self._handed: deque[tuple[float, Want]] = deque()
         """To whom slots were handed over, and when, until they have taken them."""
         self._clock = ClockWatch()
@@ -458,7 +459,7 @@ class Desk:
     def take(self, now: float) -> list[tuple[Draft, Who, Request]]:
         """Take everything out of the outbox, made for sending now."""
         slow = self._handed and now - self._handed[0][0] > SLOW
-        who = self._who(heard=-1 if slow else self._heard)
+        who = self._who(learnt=-1 if slow else self._learnt)
         batch = []
         while self.outbox:
             draft = self.outbox.popleft()
@@ -466,8 +467,8 @@ class Desk:
             batch.append((draft, who, draft.make(now)))
         return batch
 
-    def _who(self, *, heard: int = -1) -> Who:
-        return Who(self.process, self._epoch, self._policy_text, heard)
+    def _who(self, *, learnt: int = -1) -> Who:
+        return Who(self.process, self._epoch, self._policy_text, learnt)
 
     def replied(self, draft: Draft, reply: Wire, now: float) -> None:
         """Take the ledger's reply to a draft."""
@@ -477,8 +478,9 @@ class Desk:
             self._foreign(head, draft, now)
             return
         self._take_head(head, draft.sent_at, now)
-        self._heard = head.now
-        self._hand_over(head, draft.sent_at, now)
+        if head.granted != self._granted:
+            self._granted = head.granted
+            self._hand_over(head, draft.sent_at, now)
         if draft.then is not None:
             draft.then(head, reply[HEAD:], draft.sent_at)
         # Somebody here asked for a slot: renew the reading when it is due, also while it still admits.
@@ -501,7 +503,8 @@ class Desk:
 
     def _hand_over(self, head: Head, sent_at: float, now: float) -> None:
         """Give the slots that were claimed for waiters of this process to them; what was told before is known."""
-        for seat, rid, claimed in HandOver.parse(head.granted):
+        for number, seat, rid, claimed in HandOver.parse(head.granted):
+            self._learnt = max(self._learnt, number)
             want = self.wants.get(seat)
             if want is None or want.rid != rid or want.booked:
                 continue
@@ -544,7 +547,7 @@ class Desk:
         """The ledger is in another epoch: tell it everything anew, then send the draft again."""
         if head.epoch != self._epoch:
             first = not self._epoch
-            self._epoch, self._since = head.epoch, 0
+            self._epoch, self._since, self._learnt = head.epoch, 0, 0
             self._clock.reset()
             if not first:
                 self.report("new_epoch", account=self.account, epoch=head.epoch)

@@ -130,7 +130,7 @@ class Book:
         answers = [self._answer(now, who, request) for request in requests]
         member = self.members.get(who.process) if who.epoch == self.epoch else None
         since = member.since if member else 0
-        granted = member.handed if member and who.heard >= 0 else ""
+        granted = member.handed if member and who.learnt >= 0 else ""
         refresh = self.policy.refresh if self.policy else 0
         due_at = self.readings.due_at(now, refresh)
         account = (now, self.epoch, since, len(self.line), due_at, self._next_at(now), granted)
@@ -158,9 +158,9 @@ class Book:
             self._agree()
         member.heard = now
         member.silent = False
-        if who.heard > member.handed_at:
+        if who.learnt >= member.handed_at:
             member.handed = ""
-        self.speaker = who.process if who.heard >= 0 else ""
+        self.speaker = who.process if who.learnt >= 0 else ""
 
     def _agree(self) -> None:
         """Take the stricter of each account-wide setting of the processes heard."""
@@ -264,8 +264,8 @@ class Book:
             self._book(now, place.process, place, now - place.score // SCORES_PER_MS)
         member = self.members[place.process]
         member.span = 0
-        member.handed += HandOver(seat, place.rid, booked.claimed if booked else now).text()
-        member.handed_at = now
+        member.handed_at = max(now, member.handed_at + 1)
+        member.handed += HandOver(member.handed_at, seat, place.rid, booked.claimed if booked else now).text()
 
     def _hint(self, seat: str) -> None:
         """Only the pace holds the head of the line back: let its process learn of `next_at`, once for every start."""

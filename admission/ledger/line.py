@@ -35,6 +35,7 @@ class Member:
     handed: str = ""
     """What was handed over to it and not acknowledged yet, as `HandOver` has it."""
     handed_at: int = -1
+    """The number of the last of these."""
 
     def may_be_offered(self, now: int) -> bool:
         """Whether it is not passed over."""

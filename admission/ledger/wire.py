@@ -112,23 +112,28 @@ class HandOver(NamedTuple):
     """A slot that the ledger has claimed for a waiter of the process that was speaking, which spares it an offer.
 
     Attributes:
+        number: Ledger time of the hand-over, or a little more: each of a process has a greater one than the last.
         seat: The seat that was given up for it.
         rid: The reservation.
         claimed: Ledger time of the claim.
     """
 
+    number: int
     seat: str
     rid: str
     claimed: int
 
     def text(self) -> str:
         """Return it as it travels."""
-        return f"{self.seat} {self.rid} {self.claimed}\n"
+        return f"{self.number} {self.seat} {self.rid} {self.claimed}\n"
 
     @staticmethod
     def parse(text: str) -> list[HandOver]:
         """Read what several `text` wrote, one after another."""
-        return [HandOver(seat, rid, int(claimed)) for seat, rid, claimed in map(str.split, text.splitlines())]
+        return [
+            HandOver(int(number), seat, rid, int(claimed))
+            for number, seat, rid, claimed in map(str.split, text.splitlines())
+        ]
 
 
 HEAD = len(Head._fields)
@@ -246,14 +251,14 @@ class Who(NamedTuple):
         process: Who speaks.
         epoch: The epoch that it believes in.
         policy: Its policy as text.
-        heard: Ledger time of the last reply that reached it, so that what it was handed over since is told again; -1
-            when its waiters may be slow, so that slots are only offered to them.
+        learnt: Number of the last hand-over that has reached it, 0 for none: later ones are told again; -1 when its
+            waiters may be slow, so that slots are only offered to them.
     """
 
     process: str
     epoch: int
     policy: str
-    heard: int = -1
+    learnt: int = -1
 
 
 class Entry(NamedTuple):

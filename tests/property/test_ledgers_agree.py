@@ -390,19 +390,19 @@ class Trace:
             if self.rarely(0.02):
                 self.policies[process] = self.one(POLICIES)
             epoch = self.pair.book.epoch if not self.rarely(0.01) else self.one(self.epochs)
-            who = Who(process, epoch, self.policies[process], self.heard(process))
+            who = Who(process, epoch, self.policies[process], self.learnt(process))
             self.sent.append((who, requests))
         self.log.append(f"{self.now} {who.process} epoch {who.epoch}: {requests}")
         self.pair.say(who, *requests)
         if self.pair.book.epoch != self.epochs[-1]:
             self.epochs.append(self.pair.book.epoch)
 
-    def heard(self, process: str) -> int:
-        """Return the time of the last reply that reached a process; replies may be lost, and waiters be slow."""
+    def learnt(self, process: str) -> int:
+        """Return the last hand-over that reached a process; replies may be lost, and waiters be slow."""
         if self.rarely(0.4):
             return -1
         member = self.pair.book.members.get(process)
-        return int(self.one((self.now, self.now - 1, member.handed_at, 0))) if member else 0
+        return int(self.one((member.handed_at, member.handed_at - 1, max(0, member.handed_at), 0))) if member else 0
 
     def pass_time(self) -> None:
         self.pair.server_now += self.one(PAUSES)

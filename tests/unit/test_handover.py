@@ -44,22 +44,21 @@ class Ledger:
         for seat in ("x", *range(1, limit)):
             assert self.ask("x", f"{seat}").code == Code.GRANTED
 
-    def say(self, process, *requests, heard=-1):
+    def say(self, process, *requests, learnt=-1):
         self.now += 1
-        who = Who(process, self.book.epoch, WIRE_POLICY.text(), heard)
+        who = Who(process, self.book.epoch, WIRE_POLICY.text(), learnt)
         replies = self.book.execute(self.now, who, *requests)
         return Head(*replies[-1][:HEAD])
 
-    def ask(self, process, seat, heard=-1):
-        return self.say(process, Ask(seat, seat, *TERMS, 1, 0), heard=heard)
+    def ask(self, process, seat, learnt=-1):
+        return self.say(process, Ask(seat, seat, *TERMS, 1, 0), learnt=learnt)
 
 
 def test_the_next_in_line_of_the_process_that_speaks_is_served_in_its_reply():
     ledger = Ledger()
-    heard = ledger.ask("p", "w").now
-    ledger.say("p", Ended("x", ""), heard=heard)
-    head = ledger.say("p", Beat(0, 0, "", 0, ()), heard=heard)
-    assert HandOver.parse(head.granted) == [HandOver("w", "w", head.now - 1)]
+    ledger.ask("p", "w")
+    head = ledger.say("p", Ended("x", ""), learnt=0)
+    assert HandOver.parse(head.granted) == [HandOver(head.now, "w", "w", head.now)]
     assert set(ledger.book.reservations.facts) == {"w"}
     assert not ledger.book.line.offers
     assert ledger.book.wakes == []
@@ -67,24 +66,45 @@ def test_the_next_in_line_of_the_process_that_speaks_is_served_in_its_reply():
 
 def test_it_is_told_until_it_was_heard():
     ledger = Ledger()
-    heard = ledger.ask("p", "w").now
-    lost = ledger.say("p", Ended("x", ""), heard=heard)
-    again = ledger.say("p", Beat(0, 0, "", 0, ()), heard=heard)
+    ledger.ask("p", "w")
+    lost = ledger.say("p", Ended("x", ""), learnt=0)
+    again = ledger.say("p", Beat(0, 0, "", 0, ()), learnt=0)
     assert again.granted == lost.granted != ""
-    assert ledger.say("p", Beat(0, 0, "", 0, ()), heard=again.now).granted == ""
+    [told] = HandOver.parse(again.granted)
+    assert ledger.say("p", Beat(0, 0, "", 0, ()), learnt=told.number).granted == ""
+
+
+def test_what_was_heard_is_not_told_again_while_every_reply_hands_something_over():
+    ledger = Ledger()
+    for seat in "abcd":
+        ledger.ask("p", seat)
+    learnt, before = 0, "x"
+    for seat in "abcd":
+        [told] = HandOver.parse(ledger.say("p", Ended(before, ""), learnt=learnt).granted)
+        assert told.seat == seat
+        learnt, before = told.number, seat
+
+
+def test_hand_overs_of_one_moment_have_numbers_of_their_own():
+    ledger = Ledger(2)
+    for seat in "ab":
+        ledger.ask("p", seat)
+    first, second = HandOver.parse(ledger.say("p", Ended("x", ""), Ended("1", ""), learnt=0).granted)
+    assert (first.seat, second.seat) == ("a", "b")
+    assert first.number < second.number
 
 
 def test_the_next_in_line_of_another_process_is_offered_the_slot():
     ledger = Ledger()
     ledger.ask("q", "w")
-    assert ledger.say("p", Ended("x", ""), heard=ledger.now).granted == ""
+    assert ledger.say("p", Ended("x", ""), learnt=0).granted == ""
     assert set(ledger.book.line.offers) == {"w"}
 
 
 def test_a_process_whose_waiters_are_slow_is_offered_the_slot():
     ledger = Ledger()
     ledger.ask("p", "w")
-    assert ledger.say("p", Ended("x", ""), heard=-1).granted == ""
+    assert ledger.say("p", Ended("x", ""), learnt=-1).granted == ""
     assert set(ledger.book.line.offers) == {"w"}
 
 
@@ -92,7 +112,7 @@ def test_what_a_cap_cannot_count_is_offered_so_that_its_waiter_is_told():
     ledger = Ledger()
     ledger.say("p", Ask("w", "w", "default", int(Kind.PLACE), 5_000, 2_000, 600_000, 1, 0))
     ledger.book.lanes.tell(1, (LaneWire("default", priority=0, cap=5),), ledger.now)
-    ledger.say("p", Ended("x", ""), heard=ledger.now)
+    ledger.say("p", Ended("x", ""), learnt=0)
     assert set(ledger.book.line.offers) == {"w"}
 
 
@@ -100,7 +120,7 @@ def test_a_listed_reservation_is_claimed_once():
     # The beat of a process that lost its ledger's reply lists what the next in line is to be booked as.
     ledger = Ledger(2)
     ledger.ask("p", "w")
-    ledger.say("p", Beat(0, 0, "", 0, (entry("w"),)), Ended("x", ""), Ended("1", ""), heard=ledger.now)
+    ledger.say("p", Beat(0, 0, "", 0, (entry("w"),)), Ended("x", ""), Ended("1", ""), learnt=0)
     assert set(ledger.book.reservations.facts) == {"w"}
     assert not ledger.book.line.seats
 
@@ -178,7 +198,7 @@ class Table:
     def hand_over(self):
         self.desk.look_again(self.now)
         self.desk.tick(self.now)
-        self.reply(granted=HandOver("seat", "rid", int(self.now * 1000)).text())
+        self.reply(granted=HandOver(1, "seat", "rid", int(self.now * 1000)).text())
 
 
 def test_the_desk_gives_a_slot_to_its_waiter_once():
@@ -220,17 +240,17 @@ def test_while_a_waiter_is_slow_the_desk_says_so():
     table.desk.look_again(table.now)
     table.desk.handle(AskFor(Want(Box(), "s2", "s2", "default", Kind.HOLD, POLICY, 0, None, join=True)), table.now)
     table.desk.tick(table.now)
-    assert {who.heard for _, who, _ in table.desk.take(table.now)} == {-1}
+    assert {who.learnt for _, who, _ in table.desk.take(table.now)} == {-1}
     table.want.take()
     table.desk.handle(AskFor(Want(Box(), "s3", "s3", "default", Kind.HOLD, POLICY, 0, None, join=True)), table.now)
     table.desk.tick(table.now)
-    assert {who.heard for _, who, _ in table.desk.take(table.now)} == {100_000}
+    assert {who.learnt for _, who, _ in table.desk.take(table.now)} == {1}
 
 
 def test_who_gave_up_before_the_slot_came_gets_none():
     table = Table()
     table.desk.handle(GiveUp(table.want), table.now)
-    table.reply(granted=HandOver("seat", "rid", int(table.now * 1000)).text())
+    table.reply(granted=HandOver(1, "seat", "rid", int(table.now * 1000)).text())
     assert not table.want.handed
     assert not table.desk.own.bookings
 

@@ -12,7 +12,7 @@
 -- ARGV[2]     process        text
 -- ARGV[3]     epoch          number
 -- ARGV[4]     policy         text, see PolicyWire
--- ARGV[5]     heard_ms       ms, of the last reply that reached the process; -1: slots are only offered to its waiters
+-- ARGV[5]     learnt         number of the last hand-over that reached the process; -1: its waiters are only offered slots
 -- ARGV[6]     wanted         number of the records that follow
 -- ARGV[7...]  records        the names of records that will be needed, so that they come in one round
 -- ARGV[...]   requests       for each its verb, the number of its arguments, and these
@@ -22,8 +22,8 @@
 -- atomicity   all requests see one moment, and none of anybody else comes between them; what is offered is told once
 
 local keys = KEYS
-local run_id, process, epoch, policy, heard_ms, wanted = unpack(ARGV, 1, 6)
-epoch, heard_ms, wanted = tonumber(epoch), tonumber(heard_ms), tonumber(wanted)
+local run_id, process, epoch, policy, learnt, wanted = unpack(ARGV, 1, 6)
+epoch, learnt, wanted = tonumber(epoch), tonumber(learnt), tonumber(wanted)
 local requests_from = 7 + wanted
 
 --@include records

@@ -4,7 +4,7 @@
 local waiting = number_of('waiting')
 local is_ours = epoch == state.epoch
 local since, next_at = is_ours and me.since or 0, waiting > 0 and the_line().next_at() or 0
-local granted = is_ours and heard_ms >= 0 and me.handed or ''
+local granted = is_ours and learnt >= 0 and me.handed or ''
 
 -- All keys have one TTL, renewed when a quarter of it has gone; none while paused.
 local ttl_ms = math.max(2 * state.duration, SHORTEST_TTL_MS)

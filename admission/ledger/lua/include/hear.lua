@@ -13,7 +13,7 @@ if not me then
   add_due('p' .. process, now + state.lease + 1)
 end
 me.heard = now
-if heard_ms > me.handed_at then
+if learnt >= me.handed_at then
   me.handed = ''
 end
 if me.policy ~= policy then

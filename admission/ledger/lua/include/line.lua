@@ -334,8 +334,8 @@ local function the_line()
 --@inline claim
     end
     me.span = 0
-    me.handed = me.handed .. seat .. ' ' .. rid .. ' ' .. string.format('%d', claimed) .. '\n'
-    me.handed_at = now
+    me.handed_at = math.max(now, me.handed_at + 1)
+    me.handed = me.handed .. string.format('%d %s %s %d\n', me.handed_at, seat, rid, claimed)
   end
 
   --- Offer what is free to the lane whose turn it is.
@@ -360,7 +360,7 @@ local function the_line()
         end
         return
       end
-      if heard_ms >= 0 and place.process == process and not unfit(place.lane, head.terms, place.kind) then
+      if learnt >= 0 and place.process == process and not unfit(place.lane, head.terms, place.kind) then
         hand_over(head.seat, place)
       else
         unpark(head.seat, place)
