@@ -48,8 +48,9 @@ else
       score = math.max(clock.last_score + 1, score)
       clock.last_score = score
     end
+    local rank = waiting_in(lane)
     the_line().enter(seat, score, rid, lane, kind, timeout_ms, lag_ms, duration_ms)
-    code, ahead = IN_LINE, the_line().position(seat)
+    code, ahead = IN_LINE, waited_ms == 0 and ahead_of(lane, rank) or the_line().position(seat)
   end
 end
 ahead = ahead or ahead_of(lane, waiting_in(lane))

@@ -11,7 +11,7 @@ timeout_ms, force = tonumber(timeout_ms), tonumber(force)
 
 --- Say whether another process, whose key is not wrong, wants to dial.
 local function is_wanted()
-  for _, name in ipairs(redis.call('ZRANGEBYLEX', keys.processes, '[p', '(q')) do
+  for _, name in ipairs(redis.call('ZRANGEBYLEX', settled(keys.processes), '[p', '(q')) do
     local member = heard(string.sub(name, 2))
     if member ~= me and member.barred == 0 and member.asked >= 0 and now - member.asked < DEMAND_MS then
       return true

@@ -40,7 +40,7 @@ local function is_cached()
 end
 
 local function cover()
-  local covered = redis.call('ZRANGEBYSCORE', keys.pending, '-inf', '(' .. string.format('%d', t0_ms))
+  local covered = redis.call('ZRANGEBYSCORE', settled(keys.pending), '-inf', '(' .. string.format('%d', t0_ms))
   for first = 1, #covered, 1000 do
     local fields = {}
     for index = first, math.min(first + 999, #covered) do

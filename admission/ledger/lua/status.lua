@@ -7,7 +7,7 @@
 --@include room
 
 --@inline usage_age
-local booked = redis.call('ZLEXCOUNT', keys.processes, '[h', '(p')
+local booked = redis.call('ZLEXCOUNT', settled(keys.processes), '[h', '(p')
 local untracked = math.max(0, math.max(0, state.count) - (booked - number_of('pending')))
 local room = math.max(0, free_slots() - state.headroom)
 tail = {

@@ -2,7 +2,7 @@
 do
 --@inline policy
 
-  local names = redis.call('ZRANGEBYLEX', keys.processes, '[p', '(q')
+  local names = redis.call('ZRANGEBYLEX', settled(keys.processes), '[p', '(q')
   local claimers, onlookers = {}, {}
   for _, name in ipairs(names) do
     local member = heard(string.sub(name, 2))

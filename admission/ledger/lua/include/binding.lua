@@ -5,7 +5,7 @@
 
 --- Return what a call id is bound to: a reservation, '' when the call is over, nil when the id is not known.
 local function binding(call_id)
-  return read('c' .. call_id) or (redis.call('ZSCORE', keys.due, 'c' .. call_id) and '' or nil)
+  return read('c' .. call_id) or (has(keys.due, 'c' .. call_id) and '' or nil)
 end
 
 --- Bind a call id; a call that was reported as started under it merges into the reservation.

@@ -40,6 +40,9 @@ for first = 1, #gone, 1000 do
   redis.call('HDEL', keys.account, unpack(gone, first, math.min(first + 999, #gone)))
 end
 
+for _, key in ipairs(keys) do
+  settled(key)
+end
 if renewed then
   for _, key in ipairs(keys) do
     redis.call('PEXPIRE', key, ttl_ms)

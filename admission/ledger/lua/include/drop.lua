@@ -5,14 +5,14 @@
 --- `kept` is the reservation as it is kept.
 local function drop(rid, kept)
   if kept.settle ~= NONE then
-    redis.call('ZREM', keys.pending, rid)
+    take(keys.pending, rid)
     adjust('pending', -1)
   end
-  redis.call('ZREM', keys.processes, entry_of(rid, kept))
+  take(keys.processes, entry_of(rid, kept))
   adjust('held', -kept.held)
   adjust('b' .. kept.lane .. '\0', -1)
   if kept.lane ~= DEFAULT then
-    redis.call('ZREM', keys.lanes, 'b' .. kept.lane .. '\0' .. rid)
+    take(keys.lanes, 'b' .. kept.lane .. '\0' .. rid)
   end
   write('r' .. rid, false)
 end

@@ -14,7 +14,7 @@ if now >= clock.next_due then
     if over_by then
       to = '(' .. letter .. owner .. '\0' .. string.format('%013d', over_by + 1)
     end
-    return redis.call('ZRANGEBYLEX', keys.processes, from, to, 'LIMIT', 0, limit or -1)
+    return redis.call('ZRANGEBYLEX', settled(keys.processes), from, to, 'LIMIT', 0, limit or -1)
   end
 
   --- Return the reservation of an entry, and when it is over.
@@ -57,7 +57,7 @@ if now >= clock.next_due then
     the_line().forget(owner)
     members[owner] = false
     write('p' .. owner, false)
-    redis.call('ZREM', keys.processes, 'p' .. owner)
+    take(keys.processes, 'p' .. owner)
     for letter in string.gmatch('ho', '.') do
       local entries = entries_of(letter, owner)
       for _, entry in ipairs(entries) do
@@ -70,7 +70,7 @@ if now >= clock.next_due then
     end
   end
 
-  local due = redis.call('ZRANGEBYSCORE', keys.due, '-inf', now)
+  local due = redis.call('ZRANGEBYSCORE', settled(keys.due), '-inf', now)
   redis.call('ZREMRANGEBYSCORE', keys.due, '-inf', now)
   local quiet = {}
   for _, entry in ipairs(due) do
@@ -99,6 +99,6 @@ if now >= clock.next_due then
   if lapsed then
 --@inline agree
   end
-  local first = redis.call('ZRANGE', keys.due, 0, 0, 'WITHSCORES')
+  local first = redis.call('ZRANGE', settled(keys.due), 0, 0, 'WITHSCORES')
   clock.next_due = first[1] ~= '' and tonumber(first[2]) or NEVER_MS
 end

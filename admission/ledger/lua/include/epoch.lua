@@ -12,7 +12,7 @@ do
   for _, key in ipairs({keys.processes, keys.line, keys.lanes}) do
     redis.call('ZADD', key, 0, '')
   end
-  texts, changes, members = {}, {}, {}
+  texts, changes, members, moved, windows = {}, {}, {}, {}, {}
   if told_lanes then
     write('lanes', told_lanes)
   end

@@ -9,7 +9,7 @@ if not me then
   me = NEW_MEMBER
   me.since = now
   members[process] = me
-  redis.call('ZADD', keys.processes, 0, 'p' .. process)
+  put(keys.processes, 'p' .. process)
   add_due('p' .. process, now + state.lease + 1)
 end
 me.heard = now

@@ -119,10 +119,10 @@ local function number_in(letter, lane)
   end
   local prefix = letter .. lane .. '\0'
   if not counted[prefix] then
-    local number = redis.call('ZLEXCOUNT', keys.lanes, '[' .. prefix, '(' .. letter .. lane .. '\1')
+    local number = redis.call('ZLEXCOUNT', settled(keys.lanes), '[' .. prefix, '(' .. letter .. lane .. '\1')
     if letter == 'b' and lane == DEFAULT then
       -- All that are booked, less those of other lanes.
-      number = redis.call('ZLEXCOUNT', keys.processes, '[h', '(p') - redis.call('ZLEXCOUNT', keys.lanes, '[b', '(c')
+      number = redis.call('ZLEXCOUNT', settled(keys.processes), '[h', '(p') - redis.call('ZLEXCOUNT', settled(keys.lanes), '[b', '(c')
     end
     counted[prefix] = number
   end
@@ -134,7 +134,11 @@ local function waiting_in(lane)
   if number_of('waiting') == 0 then
     return 0
   end
-  return redis.call('ZLEXCOUNT', keys.line, '[' .. lane .. '\0', '(' .. lane .. '\1')
+  local name = 'w' .. lane .. '\0'
+  if not counted[name] then
+    counted[name] = redis.call('ZLEXCOUNT', settled(keys.line), '[' .. lane .. '\0', '(' .. lane .. '\1')
+  end
+  return counted[name]
 end
 
 --- Return how many are likely to be served before a caller that has `rank` others of its lane before it.

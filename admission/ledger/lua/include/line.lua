@@ -15,6 +15,7 @@
 
 local line
 local wakes = {}
+local headed
 
 --- Return the functions of the line. They are made when first used: most requests find nobody waiting.
 local function the_line()
@@ -32,15 +33,9 @@ local function the_line()
     return string.sub(entry, cut + 17), tonumber(string.sub(entry, cut + 1, cut + 16))
   end
 
-  --- Return the first entry of a key that begins with `prefix`, a text that ends with a zero.
-  local function first_entry(key, prefix)
-    local to = '(' .. string.sub(prefix, 1, -2) .. '\1'
-    return redis.call('ZRANGEBYLEX', key, '[' .. prefix, to, 'LIMIT', 0, 1)[1]
-  end
-
   --- Return a process's first seat without an offer in a lane, as its entry in `line`.
   local function first_seat(owner, lane)
-    local found = first_entry(keys.processes, 's' .. owner .. '\0' .. lane .. '\0')
+    local found = first_with(keys.processes, 's' .. owner .. '\0' .. lane .. '\0')
     return found and string.sub(found, #owner + 3)
   end
 
@@ -48,7 +43,7 @@ local function the_line()
   local function first_seats(owner)
     local seats, from, to = {}, '[s' .. owner .. '\0', '(s' .. owner .. '\1'
     while true do
-      local found = redis.call('ZRANGEBYLEX', keys.processes, from, to, 'LIMIT', 0, 1)[1]
+      local found = redis.call('ZRANGEBYLEX', settled(keys.processes), from, to, 'LIMIT', 0, 1)[1]
       if not found then
         return seats
       end
@@ -59,11 +54,24 @@ local function the_line()
   end
 
   function line.has_parked(owner)
-    return first_entry(keys.processes, 's' .. owner .. '\0') ~= nil
+    return first_with(keys.processes, 's' .. owner .. '\0') ~= nil
   end
 
   local function may_be_offered(member)
     return member.silent == 0 and now >= member.passed_until
+  end
+
+  local function stand_first(entry)
+    put(keys.lanes, 'h' .. entry)
+    local lane = string.match(entry, '^[^%z]*')
+    if headed and not headed[lane] then
+      headed[lane] = true
+      local at = #headed
+      while at > 0 and precedes(lane, headed[at]) do
+        at = at - 1
+      end
+      table.insert(headed, at + 1, lane)
+    end
   end
 
   local function park(seat, place)
@@ -71,35 +79,33 @@ local function the_line()
     local member = heard(owner)
     if may_be_offered(member) then
       local first = first_seat(owner, place.lane)
-      redis.call('ZADD', keys.processes, 0, 's' .. owner .. '\0' .. entry)
-      -- The server compares entries: Lua orders strings by its locale.
-      if not first then
-        redis.call('ZADD', keys.lanes, 0, 'h' .. entry)
-      elseif first_seat(owner, place.lane) == entry then
-        redis.call('ZREM', keys.lanes, 'h' .. first)
-        redis.call('ZADD', keys.lanes, 0, 'h' .. entry)
+      if not first or precedes(entry, first) then
+        if first then
+          take(keys.lanes, 'h' .. first)
+        end
+        stand_first(entry)
       end
-      return
+    elseif member.silent == 0 and not line.has_parked(owner) then
+      put(keys.turns, 'p' .. owner, member.passed_until)
     end
-    if member.silent == 0 and not line.has_parked(owner) then
-      redis.call('ZADD', keys.turns, member.passed_until, 'p' .. owner)
-    end
-    redis.call('ZADD', keys.processes, 0, 's' .. owner .. '\0' .. entry)
+    put(keys.processes, 's' .. owner .. '\0' .. entry)
   end
 
   local function unpark(seat, place)
     local owner, entry = place.process, entry_of_seat(seat, place)
-    redis.call('ZREM', keys.processes, 's' .. owner .. '\0' .. entry)
+    local was_first = first_seat(owner, place.lane) == entry
+    take(keys.processes, 's' .. owner .. '\0' .. entry)
     local member = heard(owner)
     if may_be_offered(member) then
-      if redis.call('ZREM', keys.lanes, 'h' .. entry) == 1 then
-        local first = first_seat(owner, place.lane)
-        if first then
-          redis.call('ZADD', keys.lanes, 0, 'h' .. first)
-        end
+      local first = was_first and first_seat(owner, place.lane)
+      if was_first then
+        take(keys.lanes, 'h' .. entry)
+      end
+      if first then
+        stand_first(first)
       end
     elseif member.silent == 0 and not line.has_parked(owner) then
-      redis.call('ZREM', keys.turns, 'p' .. owner)
+      take(keys.turns, 'p' .. owner)
     end
   end
 
@@ -107,13 +113,13 @@ local function the_line()
   local function offer(seat, place, by)
     local entry, lane_entry = 'f' .. place.process .. '\0' .. seat, 'o' .. place.lane .. '\0' .. seat
     if by == 1 then
-      redis.call('ZADD', keys.processes, 0, entry)
-      redis.call('ZADD', keys.lanes, 0, lane_entry)
-      redis.call('ZADD', keys.turns, now + OFFER_MS, 'o' .. seat)
+      put(keys.processes, entry)
+      put(keys.lanes, lane_entry)
+      put(keys.turns, 'o' .. seat, now + OFFER_MS)
     else
-      redis.call('ZREM', keys.processes, entry)
-      redis.call('ZREM', keys.lanes, lane_entry)
-      redis.call('ZREM', keys.turns, 'o' .. seat)
+      take(keys.processes, entry)
+      take(keys.lanes, lane_entry)
+      take(keys.turns, 'o' .. seat)
     end
     adjust('o' .. place.lane .. '\0', by)
     adjust('offers', by)
@@ -122,9 +128,9 @@ local function the_line()
   --- Pass a process over, until it is heard and for a span that doubles.
   local function pass_over(owner, member)
     for _, entry in ipairs(first_seats(owner)) do
-      redis.call('ZREM', keys.lanes, 'h' .. entry)
+      take(keys.lanes, 'h' .. entry)
     end
-    redis.call('ZREM', keys.turns, 'p' .. owner)
+    take(keys.turns, 'p' .. owner)
     member.silent = 1
     member.span = member.span > 0 and math.min(PASS_MAX_MS, 2 * member.span) or OFFER_MS
     member.passed_until = now + member.span
@@ -138,12 +144,12 @@ local function the_line()
       return
     end
     if may_be_offered(member) then
-      redis.call('ZREM', keys.turns, 'p' .. owner)
+      take(keys.turns, 'p' .. owner)
       for _, entry in ipairs(seats) do
-        redis.call('ZADD', keys.lanes, 0, 'h' .. entry)
+        stand_first(entry)
       end
     elseif member.silent == 0 then
-      redis.call('ZADD', keys.turns, member.passed_until, 'p' .. owner)
+      put(keys.turns, 'p' .. owner, member.passed_until)
     end
   end
 
@@ -155,7 +161,7 @@ local function the_line()
 
   --- Return the seats of a process that have an offer, sorted.
   function line.offered_to(owner)
-    local seats = redis.call('ZRANGEBYLEX', keys.processes, '[f' .. owner .. '\0', '(f' .. owner .. '\1')
+    local seats = redis.call('ZRANGEBYLEX', settled(keys.processes), '[f' .. owner .. '\0', '(f' .. owner .. '\1')
     for index, entry in ipairs(seats) do
       seats[index] = string.sub(entry, #owner + 3)
     end
@@ -163,19 +169,19 @@ local function the_line()
   end
 
   function line.is_offered(seat)
-    return redis.call('ZSCORE', keys.turns, 'o' .. seat) and true or false
+    return number_of('offers') > 0 and has(keys.turns, 'o' .. seat)
   end
 
   --- Return how many are likely to be served before a seat.
   function line.position(seat)
     local place = line.place_of(seat)
     local entry = entry_of_seat(seat, place)
-    return ahead_of(place.lane, redis.call('ZLEXCOUNT', keys.line, '[' .. place.lane .. '\0', '(' .. entry))
+    return ahead_of(place.lane, redis.call('ZLEXCOUNT', settled(keys.line), '[' .. place.lane .. '\0', '(' .. entry))
   end
 
   --- Return the score of a lane's first seat, nil when nobody waits in it.
   function line.first_score(lane)
-    local entry = first_entry(keys.line, lane .. '\0')
+    local entry = first_with(keys.line, lane .. '\0')
     if entry then
       local _, score = parse(entry, #lane + 1)
       return score
@@ -188,9 +194,17 @@ local function the_line()
     place.process, place.lane, place.score, place.rid = process, lane, score, rid == seat and '' or rid
     place.kind, place.timeout, place.lag, place.duration = kind, timeout_ms, lag_ms, duration_ms
     write('s' .. seat, PACK_SEAT(place))
-    redis.call('ZADD', keys.line, 0, entry_of_seat(seat, place))
+    put(keys.line, entry_of_seat(seat, place))
     adjust('waiting', 1)
+    adjust('w' .. lane .. '\0', 1)
     park(seat, place)
+  end
+
+  local function leave_line(seat, place)
+    take(keys.line, entry_of_seat(seat, place))
+    adjust('waiting', -1)
+    adjust('w' .. place.lane .. '\0', -1)
+    write('s' .. seat, false)
   end
 
   --- Give a seat up, with its offer.
@@ -201,9 +215,7 @@ local function the_line()
     else
       unpark(seat, place)
     end
-    redis.call('ZREM', keys.line, entry_of_seat(seat, place))
-    adjust('waiting', -1)
-    write('s' .. seat, false)
+    leave_line(seat, place)
   end
 
   --- Withdraw an offer; the seat stays where it is.
@@ -215,7 +227,7 @@ local function the_line()
   --- Withdraw all offers, or those of a lane.
   function line.withdraw_offers(lane)
     if number_of('offers') > 0 then
-      for _, entry in ipairs(redis.call('ZRANGEBYLEX', keys.lanes, '[o', '(p')) do
+      for _, entry in ipairs(redis.call('ZRANGEBYLEX', settled(keys.lanes), '[o', '(p')) do
         local cut = string.find(entry, '\0', 2, true)
         if not lane or lane == string.sub(entry, 2, cut - 1) then
           local seat = string.sub(entry, cut + 1)
@@ -228,27 +240,26 @@ local function the_line()
   --- Drop every seat of a process.
   function line.forget(owner)
     for _, entry in ipairs(first_seats(owner)) do
-      redis.call('ZREM', keys.lanes, 'h' .. entry)
+      take(keys.lanes, 'h' .. entry)
     end
-    redis.call('ZREM', keys.turns, 'p' .. owner)
+    take(keys.turns, 'p' .. owner)
     local seats = line.offered_to(owner)
     for _, seat in ipairs(seats) do
       offer(seat, line.place_of(seat), -1)
     end
-    for _, parked in ipairs(redis.call('ZRANGEBYLEX', keys.processes, '[s' .. owner .. '\0', '(s' .. owner .. '\1')) do
-      redis.call('ZREM', keys.processes, parked)
+    local from, to = '[s' .. owner .. '\0', '(s' .. owner .. '\1'
+    for _, parked in ipairs(redis.call('ZRANGEBYLEX', settled(keys.processes), from, to)) do
+      take(keys.processes, parked)
       seats[#seats + 1] = parse(parked, string.find(parked, '\0', #owner + 3, true))
     end
     for _, seat in ipairs(seats) do
-      redis.call('ZREM', keys.line, entry_of_seat(seat, line.place_of(seat)))
-      adjust('waiting', -1)
-      write('s' .. seat, false)
+      leave_line(seat, line.place_of(seat))
     end
   end
 
   --- Take back what was not claimed in time and pass its processes over; let others back.
   function line.lapse()
-    local turns = redis.call('ZRANGEBYSCORE', keys.turns, '-inf', now)
+    local turns = redis.call('ZRANGEBYSCORE', settled(keys.turns), '-inf', now)
     local passed = {}
     for _, turn in ipairs(turns) do
       local place = string.sub(turn, 1, 1) == 'o' and line.place_of(string.sub(turn, 2))
@@ -262,7 +273,7 @@ local function the_line()
       if string.sub(turn, 1, 1) == 'o' then
         line.take_back(name, line.place_of(name))
       else
-        redis.call('ZREM', keys.turns, turn)
+        take(keys.turns, turn)
         if not passed[name] then
           line.let_back(name, heard(name))
         end
@@ -275,7 +286,6 @@ local function the_line()
     table.insert(wakes[owner], seat)
   end
 
-  --- Return a lane's first seat that may be offered a slot, nil when there is none.
   local function head_of(entry)
     local cut = string.find(entry, '\0', 2, true)
     local head = {lane = string.sub(entry, 2, cut - 1)}
@@ -284,18 +294,31 @@ local function the_line()
     return head
   end
 
-  --- Return the heads of all lanes, by name.
+  --- Return the first seats of all lanes, by name, of those that may be offered a slot.
   local function all_heads()
-    local heads, from = {}, '[h'
-    while true do
-      local entry = redis.call('ZRANGEBYLEX', keys.lanes, from, '(i', 'LIMIT', 0, 1)[1]
-      if not entry then
-        return heads
-      end
-      local head = head_of(entry)
-      heads[#heads + 1] = head
-      from = '(h' .. head.lane .. '\1'
+    if not headed then
+      headed = {}
+      local from, page = '[h', nil
+      repeat
+        page = redis.call('ZRANGEBYLEX', settled(keys.lanes), from, '(i', 'LIMIT', 0, most)
+        for _, entry in ipairs(page) do
+          local lane = string.match(entry, '^h([^%z]*)')
+          if not headed[lane] then
+            headed[lane] = true
+            headed[#headed + 1] = lane
+          end
+          from = '(h' .. lane .. '\1'
+        end
+      until #page < most
     end
+    local heads = {}
+    for _, lane in ipairs(headed) do
+      local entry = first_with(keys.lanes, 'h' .. lane .. '\0')
+      if entry then
+        heads[#heads + 1] = head_of(entry)
+      end
+    end
+    return heads
   end
 
   --- Return the place in `heads` of the lane whose turn it is where `free` slots are free.
@@ -325,7 +348,8 @@ local function the_line()
     local rid, lane = place.rid == '' and seat or place.rid, place.lane
     local kind, timeout_ms, lag_ms, duration_ms = place.kind, place.timeout, place.lag, place.duration
     local claimed = now
-    line.give_up(seat)
+    unpark(seat, place)
+    leave_line(seat, place)
     local kept = reservation(rid)
     if kept then
       claimed = kept.claimed
@@ -368,7 +392,7 @@ local function the_line()
         wake(place.process, head.seat)
       end
       free, starts_left = free - 1, starts_left - 1
-      local entry = first_entry(keys.lanes, 'h' .. head.lane .. '\0')
+      local entry = first_with(keys.lanes, 'h' .. head.lane .. '\0')
       if entry then
         heads[index] = head_of(entry)
       else
@@ -389,7 +413,7 @@ local function the_line()
     end
     local index = 0
     while true do
-      local turn = redis.call('ZRANGE', keys.turns, index, index, 'WITHSCORES')
+      local turn = redis.call('ZRANGE', settled(keys.turns), index, index, 'WITHSCORES')
       if turn[1] == '' then
         return at
       end

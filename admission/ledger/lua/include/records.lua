@@ -14,6 +14,8 @@ local now, clock, state, me
 local state_changed = false
 local texts, changes, members, counted = {}, {}, {}, {}
 
+--@include sorted
+
 --- Return a record's text, false when there is none.
 local function read(field)
   local text = texts[field]
@@ -46,13 +48,13 @@ local function number_of(what)
   local number = counted[what]
   if not number then
     if what == 'pending' then
-      number = redis.call('ZCARD', keys.pending) - 1
+      number = redis.call('ZCARD', settled(keys.pending)) - 1
     elseif what == 'waiting' then
-      number = redis.call('ZCARD', keys.line) - 1
+      number = redis.call('ZCARD', settled(keys.line)) - 1
     elseif what == 'held' then
-      number = redis.call('ZLEXCOUNT', keys.processes, '[h', '(i')
+      number = redis.call('ZLEXCOUNT', settled(keys.processes), '[h', '(i')
     else
-      number = number_of('waiting') > 0 and redis.call('ZLEXCOUNT', keys.processes, '[f', '(g') or 0
+      number = number_of('waiting') > 0 and redis.call('ZLEXCOUNT', settled(keys.processes), '[f', '(g') or 0
     end
     counted[what] = number
   end
@@ -68,7 +70,7 @@ end
 
 --- Enter what time will make due. Nobody looks into `due` before `clock.next_due`.
 local function add_due(entry, at)
-  redis.call('ZADD', keys.due, at, entry)
+  put(keys.due, entry, at)
   if at < clock.next_due then
     clock.next_due = at
   end
