@@ -319,12 +319,12 @@ async def test_a_refused_function_runs_until_its_timeout_and_then_raises_the_pro
     async with Stage(colour) as stage:
         dialer = Dialer(*(CallRejected(0.5) for _ in range(9)))
         errors = list(dialer.outcomes)
-        job = stage.start(stage.guard.place(timeout=5)(dialer.dial)())
+        job = stage.start(stage.guard.place(timeout=6.5)(dialer.dial)())
         await dialer.refused(stage)
-        await stage.pass_time(7)
+        await stage.pass_time(9)
         with pytest.raises(CallRejected) as caught:
             await stage.outcome(job)
-        # At once, after the first cool-down of 1 s, and after the next of 2 s.
+        # At once, after the first cool-down of 1 s, and after the next of 2 s; the one after that would last 4 s.
         assert dialer.runs == 3
         assert caught.value is errors[2]
         assert caught.value.__cause__ is None
