@@ -134,10 +134,10 @@ class Desk:
             for process in awake:
                 self.beat(by=process)
 
-    def say(self, request: Request, by: str = "p", epoch: int | None = None) -> Reply:
+    def say(self, request: Request, by: str = "p", epoch: int | None = None, learnt: int = -1) -> Reply:
         """Let a process say something; it believes in the book's epoch unless told otherwise."""
         policy = self.policies.get(by, self.policy)
-        who = Who(by, self.book.epoch if epoch is None else epoch, policy.text())
+        who = Who(by, self.book.epoch if epoch is None else epoch, policy.text(), learnt)
         (wire,) = self.book.execute(self.now, who, request)
         return Reply(Head(*wire[:HEAD]), wire[HEAD:])  # type: ignore[arg-type]
 

@@ -187,7 +187,7 @@ class Book:
         return self.policy
 
     def _run_due(self, now: int) -> None:
-        """Do what time has made due: lapses first, then offers from what is free."""
+        """Do what time has made due. What it frees is served after the first request, which may bring news of it."""
         for seat in [seat for seat, until in self.tombstones.items() if until <= now]:
             del self.tombstones[seat]
         self.lapsed += self.reservations.lapse(now)
@@ -200,7 +200,6 @@ class Book:
             if unheard:
                 self._agree()
         self.line.lapse(self.members, now)
-        self._serve(now)
 
     # What may be claimed
 
@@ -363,6 +362,7 @@ class Book:
     def ask(self, now: int, process: str, ask: Ask) -> tuple[Code, Wire]:
         """Claim at once, or take a seat. A newcomer goes first only where nobody who may go stands in line."""
         self.members[process].asked = now
+        self._serve(now)
         booked = self.reservations.facts.get(ask.rid)
         if ask.seat not in self.tombstones and booked is not None:
             return Code.GRANTED, self._verdict(now, now - booked.claimed, 0, ask.lane)

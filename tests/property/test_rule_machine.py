@@ -32,6 +32,7 @@ from admission.ledger.wire import (
     Duty,
     Ended,
     Entry,
+    HandOver,
     Kind,
     Leave,
     Outcome,
@@ -178,6 +179,10 @@ class World:
     """Processes that have not yet told a new epoch what they know."""
     told_by: int = 0
     """When all have told it."""
+    learnt: dict[str, int] = field(default_factory=dict)
+    """By process, the last hand-over that it has learnt of."""
+    slow: set[str] = field(default_factory=set)
+    """Processes whose waiters are slow, so that they are only offered slots."""
 
     def __post_init__(self) -> None:
         self.desk = Desk(lease=LEASE, lag=LAG, duration=self.duration)
@@ -220,6 +225,7 @@ class World:
     def _deliver(self, letter: Letter, *, answered: bool = True) -> Reply:
         reply = self._say(letter.request, letter.process)
         if letter.process in self.alive and answered:
+            self._hand_over(reply, letter)
             letter.learn(reply, letter.sent)
         return reply
 
@@ -228,10 +234,19 @@ class World:
         if process in self.untold:
             self._tell(process)
         before = self.book.claimed
-        reply = self.desk.say(request, process)
+        learnt = -1 if process in self.slow else self.learnt.get(process, 0)
+        reply = self.desk.say(request, process, learnt=learnt)
         if self.book.claimed > before and self.desk.in_use > self.limit:
             raise Overshoot(f"{self.desk.in_use} booked of {self.limit}")
         return reply
+
+    def _hand_over(self, reply: Reply, letter: Letter) -> None:
+        """Give waiters the slots that were claimed for them; what was told before is known."""
+        for number, seat, rid, claimed in HandOver.parse(reply.head.granted):
+            self.learnt[letter.process] = max(number, self.learnt.get(letter.process, 0))
+            for job in self._jobs("asking"):
+                if (job.rid, job.seat) == (rid, seat):
+                    self._enter(job, letter.sent - (reply.head.now - claimed))
 
     def can_deliver(self) -> bool:
         return bool(self.mail)
@@ -291,18 +306,25 @@ class World:
 
     def _claimed(self, job: Job) -> Callable[[Reply, int], None]:
         def learn(reply: Reply, sent: int) -> None:
-            if job.state != "asking" or reply.code != Code.GRANTED:
-                return
-            job.claimed = sent - reply.verdict.age
-            job.deadline = job.claimed + job.timeout
-            if self.now > job.deadline:  # too late to enter the block
-                job.state = "done"
-                self._say(Ended(job.rid, ""), job.process)
-                return
-            job.state = "open"
-            job.may_dial = True
+            if job.state == "asking" and reply.code == Code.GRANTED:
+                self._enter(job, sent - reply.verdict.age)
 
         return learn
+
+    def _enter(self, job: Job, claimed: int) -> None:
+        """A caller learns that a slot was claimed for it, and enters its block."""
+        job.claimed = claimed
+        job.deadline = claimed + job.timeout
+        if self.now > job.deadline:  # too late
+            job.state = "done"
+            self._say(Ended(job.rid, ""), job.process)
+            return
+        job.state = "open"
+        job.may_dial = True
+
+    def turn_slow(self, pick: Pick) -> None:
+        """A process has waiters that do not take what is handed over, or has none any more."""
+        self.slow ^= {pick.of(self.alive)}
 
     def can_withdraw(self) -> bool:
         return bool(self._jobs("asking"))
@@ -617,6 +639,7 @@ class World:
             self.desk.beat(by=self.alive[0])
             self.looks.clear()
         self.untold = set(self.alive)
+        self.learnt.clear()
         self.told_by = self.now + BEAT_MS
         self.reads.clear()
         self.mail = [letter for letter in self.mail if not isinstance(letter.request, Reading)]
@@ -724,7 +747,7 @@ def check_line(book: Book, now: int) -> None:
 # How steps are chosen
 
 WEIGHTS = {
-    "ask": 2, "ask_again": 0.5, "claim": 4, "withdraw": 0.2,
+    "ask": 2, "ask_again": 0.5, "claim": 4, "turn_slow": 0.3, "withdraw": 0.2,
     "dial": 3, "dial_late": 1, "say_placed": 3, "leave": 1, "cancel": 0.4, "refuse": 0.2,
     "end": 2, "grow": 0.5, "say_ended": 1, "hook": 1,
     "beat": 1, "crash": 0.2, "deliver": 1.5,

@@ -22,6 +22,9 @@ duration_ms, join, waited_ms = tonumber(duration_ms), tonumber(join), tonumber(w
 --@include room
 
 me.asked = now
+if number_of('waiting') > 0 then
+  the_line().serve()
+end
 local known, booked, terms = read('s' .. seat), reservation(rid), lane_of(lane)
 local granted, ahead = 0, nil
 if known == '' then

@@ -47,7 +47,6 @@ if epoch == state.epoch then
 --@inline due
   if number_of('waiting') > 0 then
     the_line().lapse()
-    the_line().serve()
   end
 end
 
