@@ -358,8 +358,8 @@ async def test_a_refused_function_goes_back_to_the_head_of_the_line(colour):
         order = []
 
         async def dial(name):
-            current_reservation().cancel()
             order.append(name)
+            current_reservation().cancel()
 
         async def refused_once():
             if not order:
