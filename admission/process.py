@@ -12,6 +12,18 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+_pid = os.getpid()
+
+
+def _note_pid() -> None:
+    global _pid  # noqa: PLW0603 - asking the system at every use is a system call at every use
+    _pid = os.getpid()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_note_pid)
+
+
 class PerProcess(Generic[T]):
     """Something that each process has one of, made at its first use there.
 
@@ -27,17 +39,16 @@ class PerProcess(Generic[T]):
 
     def get(self) -> T:
         """Return the running process's own."""
-        pid = os.getpid()
-        made = self._made.get(pid)
+        made = self._made.get(_pid)
         if made is None:
-            made = self._made.setdefault(pid, self._make())
-            for other in [known for known in list(self._made) if known != pid]:
+            made = self._made.setdefault(_pid, self._make())
+            for other in [known for known in list(self._made) if known != _pid]:
                 self._made.pop(other, None)
         return made
 
     def made(self) -> T | None:
         """Return the running process's own, or `None` where it was never used."""
-        return self._made.get(os.getpid())
+        return self._made.get(_pid)
 
 
 _token = PerProcess(lambda: secrets.token_hex(6))
