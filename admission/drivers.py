@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import queue
+import weakref
 from collections import deque
 from typing import TYPE_CHECKING, TypeVar
 
@@ -49,47 +49,81 @@ class ThreadBox:
                 return mail
 
 
+class Bell:
+    """Rings boxes of one event loop from other threads: all that have mail by the loop's next turn wake it once.
+
+    It keeps neither the loop nor its boxes alive.
+    """
+
+    def __init__(self) -> None:
+        self._boxes: deque[weakref.ref[LoopBox]] = deque()
+        self._pulled = False
+
+    def pull(self, loop: asyncio.AbstractEventLoop, box: LoopBox) -> bool:
+        """Have a box rung by its loop; return whether the loop is still there."""
+        self._boxes.append(weakref.ref(box))
+        if self._pulled:
+            return not loop.is_closed()
+        self._pulled = True
+        try:
+            loop.call_soon_threadsafe(self._ring)
+        except BaseException as error:
+            self._pulled = False
+            if isinstance(error, RuntimeError):  # the loop is closed
+                return False
+            raise
+        return True
+
+    def _ring(self) -> None:
+        # First, so that whoever comes while boxes are rung calls again.
+        self._pulled = False
+        while self._boxes:
+            box = self._boxes.popleft()()
+            if box is not None:
+                box.ring()
+
+
+_BELLS: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Bell] = weakref.WeakKeyDictionary()
+
+
 class LoopBox:
     """Mail for a task. Safe against a loop that is closed by the time the mail comes."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._loop = asyncio.get_running_loop()
+        self._bell = _BELLS.get(self._loop) or _BELLS.setdefault(self._loop, Bell())
         self._mail: deque[Mail] = deque()
-        self._bell: asyncio.Future[None] | None = None
+        self._rung: asyncio.Future[None] | None = None
 
     def put(self, mail: Mail) -> bool:
         """Deliver, from any thread; a loop that is closed has no caller left to wake."""
         self._mail.append(mail)
-        try:
-            self._loop.call_soon_threadsafe(self._ring)
-        except RuntimeError:
-            return False
-        return True
+        return self._bell.pull(self._loop, self)
 
-    def _ring(self) -> None:
-        if self._bell is not None and not self._bell.done():
-            self._bell.set_result(None)
+    def ring(self) -> None:
+        """Wake the task, if it waits; on its loop."""
+        if self._rung is not None and not self._rung.done():
+            self._rung.set_result(None)
 
     def _ring_soon(self) -> None:
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._ring)
+        self._bell.pull(self._loop, self)
 
     async def get(self, until: float | None) -> Mail | None:
         """Return the next mail, or `None` when `until` passes first."""
         while not self._mail:
             if until is not None and until <= self._clock.now():
                 return None
-            self._bell = self._loop.create_future()
+            self._rung = self._loop.create_future()
             timer = None
             if until is not None:
                 timeout = self._clock.arm(until, self._ring_soon)
                 if timeout is not None:
-                    timer = self._loop.call_later(timeout, self._ring)
+                    timer = self._loop.call_later(timeout, self.ring)
             try:
-                await self._bell
+                await self._rung
             finally:
-                self._bell = None
+                self._rung = None
                 if timer is not None:
                     timer.cancel()
         return self._mail.popleft()
