@@ -131,6 +131,7 @@ class GuardBase:
             raise ConfigurationError(f"ledger={ledger!r}: give a MemoryLedger or a RedisLedger")
         self._wait = wait
         self._stop = stop
+        self._plain = wait is None and stop is None
         self._timeout = float(getattr(source, "timeout", 5.0))
         self._here = PerProcess(self._settle_in)
         self._loops: deque[LoopTasks] = deque()
@@ -213,13 +214,23 @@ class GuardBase:
         now = self._clock.now()
         seat = self._mint()
         deadline = None if timeout is None else now + timeout
-        return Want(box, seat, seat, lane, kind, self.policy, now, deadline, join=timeout != 0)
+        return Want(box, seat, seat, lane, kind, self.policy, now, deadline, join=timeout != 0, plain=self._plain)
 
     def _again(self, want: Want) -> Want:
         """Return the want of another run after a refusal: a new seat, with the old deadline."""
         seat = self._mint()
         again = Want(
-            want.box, seat, seat, want.lane, want.kind, want.policy, want.since, want.deadline, join=True, again=True
+            want.box,
+            seat,
+            seat,
+            want.lane,
+            want.kind,
+            want.policy,
+            want.since,
+            want.deadline,
+            join=True,
+            plain=want.plain,
+            again=True,
         )
         again.asked = True
         return again

@@ -219,7 +219,7 @@ class Desk:
             want.box.put(Failed(Closed("the guard is closed")))
             return
         want.asked = True
-        want.booked = False
+        want.booked = want.stirred = False
         self.wants[want.seat] = want
         if self._policy_text != self.policy.text():
             self._policy_text = self.policy.text()
@@ -229,7 +229,7 @@ class Desk:
         def make(now: float) -> Request:
             return _ask(want, join=want.join, waited=now - want.since if want.again else 0.0)
 
-        self._send(make, self._decided(want), want.box, want=want)
+        self._send(make, self._decided(want, asked=True), want.box, want=want)
 
     # What a caller does that asks by itself. It runs in the caller's thread, so it changes nothing here.
 
@@ -252,7 +252,7 @@ class Desk:
         self._take_head(head, admitted.sent_at, admitted.heard_at)
         self.reader.renew(now)
 
-    def _decided(self, want: Want) -> Then:
+    def _decided(self, want: Want, *, asked: bool = False) -> Then:
         """Return what to do with the verdict on an ask or a claim."""
 
         def then(head: Head, tail: Wire, sent_at: float) -> None:
@@ -266,6 +266,9 @@ class Desk:
                 self.own.add(booking)
             elif code is Code.IN_LINE:
                 self.wants_ear = True
+                if asked and want.sleeps(sent_at):
+                    want.seated = True
+                    return
             elif code is Code.UNREAD and not want.join and want.box not in self.reader.watchers:
                 self.reader.watchers.append(want.box)
             if not want.join or code in SEATLESS:
@@ -445,6 +448,7 @@ class Desk:
         for seat in seats:
             want = self.wants.get(seat)
             if want is not None:
+                want.stirred = True
                 if not want.box.put(Offered()):
                     self._give_up(want, answer=False)
             else:
@@ -562,7 +566,7 @@ class Desk:
         self.outbox.appendleft(self._beat_draft(list(self.own.bookings.values())))
         self._tell_lanes(self._lanes.all_again(), first=True)
         for want in self.wants.values():
-            want.again = True
+            want.again = want.stirred = True
             want.box.put(Forgotten())
         self._awake(now)
 

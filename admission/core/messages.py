@@ -25,6 +25,9 @@ class Box(Protocol):
 
 # What a caller wants and has
 
+GRACE = 1.0
+"""Seconds beyond its deadline that a caller waits for the ledger's word on how the account stood."""
+
 
 @dataclass(slots=True)
 class Want:
@@ -36,6 +39,7 @@ class Want:
         since: When the caller began to wait.
         deadline: When it gives up; `None` for never.
         join: Whether it takes a seat in the line.
+        plain: Whether it attempts only when mail comes, as it does without a `wait` or `stop` of the user's.
     """
 
     box: Box
@@ -47,10 +51,15 @@ class Want:
     since: float
     deadline: float | None
     join: bool
+    plain: bool = True
     asked: bool = False
     """An ask was sent, so the ledger may know the seat."""
     again: bool = False
     """The ledger has forgotten the seat, which asks anew with its waiting time."""
+    seated: bool = False
+    """It stands in line and was not told so, since it would only sleep: see `sleeps`."""
+    stirred: bool = False
+    """Mail came on which it acts in line, maybe before it learnt that it stands there."""
     gone: bool = False
     """The caller has given up."""
     booked: bool = False
@@ -58,6 +67,10 @@ class Want:
     handed: list[Booking] = field(default_factory=list)
     """The slot that was handed over: the caller takes it out, or its desk does when the caller is too slow. Whoever
     finds the list empty has lost."""
+
+    def sleeps(self, since: float) -> bool:
+        """Whether it would wait in line, from `since` on, without a time of its own to wake at but its deadline."""
+        return self.plain and not self.stirred and (self.deadline is None or self.deadline > since + GRACE)
 
     def take(self) -> Booking | None:
         """Take the slot that was handed over, if it is still there."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING
 
 from admission.core.messages import (
+    GRACE,
     Answer,
     AskDirectly,
     AskFor,
@@ -57,8 +58,6 @@ Answered = tuple[float, Answer]
 Pauses = Callable[[float], float | None]
 """Seconds waited so far to seconds until the next attempt; `None` gives up (tenacity's `wait` and `stop`)."""
 
-GRACE = 1.0
-"""Seconds beyond its deadline that a caller waits for the ledger's word on how the account stood."""
 POLL = 0.05
 """Seconds between two looks for a reading that another process takes."""
 MILLISECOND = 0.001
@@ -67,6 +66,8 @@ MILLISECOND = 0.001
 
 HANDED = Answer(Code.GRANTED, NOTHING)
 """The answer to a caller for which a slot was claimed while it waited; it is in the want."""
+SEATED = Answer(Code.IN_LINE, NOTHING)
+"""The answer to a caller that stands in line and was not told so."""
 
 
 class _Mailbox:
@@ -136,14 +137,17 @@ def _ask_and_wait(
     if not want.join:
         return (yield from _admit_at_once(want, box, source_timeout))
     if not asked:
-        now, answer = yield from _request(AskFor(want), box, want.deadline)
+        want.seated = False
+        now, answer = yield from _request(AskFor(want), box, want.deadline, want)
         if answer.code is not Code.IN_LINE:
             return now, answer
     return (yield from _stand_in_line(want, box, pauses))
 
 
-def _request(message: Message, box: _Mailbox, until: float | None) -> Generator[Effect, Heard, Answered]:
-    """Post a request about a seat and wait for its answer."""
+def _request(
+    message: Message, box: _Mailbox, until: float | None, asker: Want | None = None
+) -> Generator[Effect, Heard, Answered]:
+    """Post a request about a seat and wait for its answer; `asker` may be seated without one."""
     now, mail = yield Post(message)
     patience = None if until is None else max(until, now + GRACE)
     while True:
@@ -154,7 +158,10 @@ def _request(message: Message, box: _Mailbox, until: float | None) -> Generator[
             return now, HANDED
         if mail is not None:
             box.note(mail)
-        if until is not None and now >= until and (mail is None or isinstance(mail, LedgerDown)):
+        over = until is not None and now >= until
+        if asker is not None and asker.seated and (over or mail is not None):
+            return now, SEATED
+        if over and (mail is None or isinstance(mail, LedgerDown)):
             raise ledger_unavailable(box.cause)
 
 

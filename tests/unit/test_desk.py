@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from admission import Policy
 from admission.core.desk import Desk, direct_answer
-from admission.core.messages import Admitted, AskFor, GetStatus, GiveUp, SayEnded, SayPlaced, Want
+from admission.core.messages import Admitted, Answer, AskFor, GetStatus, GiveUp, Offered, SayEnded, SayPlaced, Want
 from admission.ledger.book import Book
 from admission.ledger.wire import Ask, Beat, Code, Kind, Reading, Withdraw
 
@@ -101,6 +103,43 @@ def test_it_does_not_where_that_is_of_little_use(hinder):
     pair = Pair()
     hinder(pair.desk)
     assert pair.desk.direct_request(pair.want()) is None
+
+
+def full(**more):
+    """Return a pair whose slots are taken, and a want that has just asked."""
+    pair = Pair(limit=1)
+    want = replace(pair.want(), **more)
+    return pair, want
+
+
+def kinds(want):
+    return [type(mail) for mail in want.box.mail]
+
+
+@pytest.mark.parametrize("deadline", [None, T0 + 60], ids=["for ever", "for a minute"])
+def test_who_would_only_sleep_in_line_is_not_woken_to_be_told_so(deadline):
+    pair, want = full(deadline=deadline)
+    pair.say(AskFor(want))
+    assert want.seated
+    assert want.box.mail == []
+
+
+@pytest.mark.parametrize(
+    "more", [{"plain": False}, {"deadline": T0 + 0.5}], ids=["a wait of its own", "a deadline that is near"]
+)
+def test_who_has_a_time_of_its_own_to_wake_at_is_told_that_it_stands_in_line(more):
+    pair, want = full(**more)
+    pair.say(AskFor(want))
+    assert not want.seated
+    assert kinds(want) == [Answer]
+
+
+def test_who_was_offered_a_slot_before_it_learnt_that_it_stands_in_line_is_told():
+    pair, want = full()
+    pair.desk.handle(AskFor(want), pair.now)
+    pair.desk.offered([want.seat])  # as a beat may that was sent with an ask whose first reply was lost
+    pair.say()
+    assert kinds(want) == [Offered, Answer]
 
 
 def test_the_next_caller_goes_the_common_way_after_one_was_not_granted():

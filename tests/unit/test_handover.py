@@ -206,7 +206,7 @@ def test_the_desk_gives_a_slot_to_its_waiter_once():
     table.hand_over()
     table.desk.tick(table.now)
     table.hand_over()
-    assert [type(mail).__name__ for mail in table.box.mail] == ["Answer", "Handed"]
+    assert [type(mail).__name__ for mail in table.box.mail] == ["Handed"]
     assert [booking.rid for booking in table.want.handed] == ["rid"]
     assert set(table.desk.own.bookings) == {"rid"}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from admission import (
@@ -27,6 +29,7 @@ from admission.core.messages import (
     GetReading,
     GetStatus,
     GiveUp,
+    Handed,
     LedgerDown,
     News,
     Offered,
@@ -110,6 +113,50 @@ def test_a_grant_that_is_heard_after_its_deadline_is_given_back_and_asked_for_an
     assert effect == Post(SayEnded("rid", placed=False))
     assert caller.hears(11.0) == Post(AskFor(want))
     assert (want.rid, want.again) == ("another", True)
+
+
+def seated(deadline=30.0):
+    """Return a caller that stands in line and was not told so."""
+    want = make_want(deadline)
+    caller = admit(want, pauses=lambda _: math.inf)
+    caller.hears(0.0)
+    assert caller.hears(0.0) == Wait(deadline)
+    want.seated = True
+    return want, caller
+
+
+def test_who_was_seated_quietly_takes_what_is_handed_over():
+    want, caller = seated()
+    booking = granted(want, 1.0)
+    want.handed.append(booking)
+    assert caller.hears(2.0, Handed()) is None
+    assert caller.result is booking
+
+
+def test_who_was_seated_quietly_claims_what_it_is_offered():
+    want, caller = seated()
+    assert caller.hears(0.5, Offered()) == Wait(0)
+    assert caller.hears(0.5) == Post(ClaimOffer(want))
+
+
+def test_who_was_seated_quietly_asks_anew_when_it_was_forgotten():
+    want, caller = seated()
+    assert caller.hears(0.5, Forgotten()) == Wait(0)
+    assert caller.hears(0.5) == Post(AskFor(want))
+    assert not want.seated
+
+
+@pytest.mark.parametrize("mail", [None, News(None), LedgerDown(OSError("away"))])
+def test_who_was_seated_quietly_gives_up_at_its_deadline(mail):
+    want, caller = seated()
+    assert caller.hears(30.0, mail) == Wait(0)
+    assert caller.hears(30.0) == Post(GiveUp(want, answer=True))
+
+
+def test_who_was_seated_quietly_sleeps_on_after_other_mail():
+    _, caller = seated(None)
+    assert caller.hears(0.5, News(None)) == Wait(0)
+    assert caller.hears(0.5) == Wait(None)
 
 
 def test_who_waits_claims_what_it_is_offered():
