@@ -93,8 +93,8 @@ class Line:
         return score
 
     def head_score(self, lane: str, now: int) -> int:
-        """Return the score of a seat before all others of a lane."""
-        score = now * SCORES_PER_MS
+        """Return the score of a seat before all others of a lane, those that come in the same millisecond too."""
+        score = now * SCORES_PER_MS - 1
         order = self.order.get(lane)
         return min(score, order[0][0] - 1) if order else score
 

@@ -251,6 +251,13 @@ def test_a_refusal_withdraws_all_offers_and_its_end_offers_again():
     assert book.offers == {"first"}
 
 
+def test_who_was_refused_stands_before_whoever_comes_in_the_same_moment():
+    book = full(2)
+    book.refuse("taken-0", seat="z-again")
+    assert book.ask("a-newcomer").verdict.position == 1
+    assert book.queue == ["z-again", "a-newcomer"]
+
+
 def test_who_was_refused_goes_back_to_the_head_of_the_line():
     book = full(2)
     book.wait("first")

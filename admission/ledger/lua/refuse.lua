@@ -51,7 +51,7 @@ else
   else
     if not known then
       local first = the_line().first_score(lane)
-      local score = first and math.min(now * SCORES_PER_MS, first - 1) or now * SCORES_PER_MS
+      local score = math.min(now * SCORES_PER_MS, first or NEVER_MS) - 1
       the_line().enter(seat, score, seat, lane, kind, timeout_ms, lag_ms, duration_ms)
     end
     code, ahead = IN_LINE, the_line().position(seat)
