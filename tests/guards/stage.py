@@ -136,13 +136,18 @@ class Stage:
             await self.offers_are_claimed()
 
     async def offers_are_claimed(self):
-        """Give whoever is offered a slot the real moments to claim it, before more time passes; not for ever."""
+        """Give whoever is offered a slot, or handed one, the real moments to claim or take it, before more time passes;
+        not for ever."""
         end = time.monotonic() + 0.5
         while time.monotonic() < end:
             status = await self.guard.status()
-            if not status.free or not status.waiting:
+            if (not status.free or not status.waiting) and not self._some_not_taken():
                 return
             await self.colour.look()
+
+    def _some_not_taken(self):
+        desks = list(self.ledger.clerk()._desks.values())
+        return any(want.handed for desk in desks for _, want in list(desk._handed))
 
     async def outcome(self, job, step=0.25):
         """Let time pass, whatever comes of it, until a job is done; return what it came to."""
