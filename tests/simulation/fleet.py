@@ -1,0 +1,395 @@
+"""The third driver: processes whose desks and plans are the production's, a ledger, and all that lies between them."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from admission.base import outcome_of
+from admission.clerk import PATIENCE, RETRY_FIRST, RETRY_MOST
+from admission.core.desk import Desk, direct_answer
+from admission.core.messages import Admitted, Answer, AskDirectly, Post, Want
+from admission.errors import UsageError
+from admission.ledger.book import Book
+from admission.ledger.wire import runs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from admission.core.drafts import Draft
+    from admission.core.messages import Effect, Mail, Message
+    from admission.core.plans import Heard
+    from admission.ledger.wire import Kind, Request, Who, Wire
+    from admission.reservation import Reservation
+    from admission.values import Policy, Usage
+    from tests.simulation.agenda import Agenda
+    from tests.simulation.provider import Provider
+
+ACCOUNT = "acme"
+SOURCE_TIMEOUT = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """What a task waits for: a time, or `for_mail` whatever comes first."""
+
+    until: float | None
+    for_mail: bool = False
+
+
+class Cancelled(BaseException):
+    """What a task that is cancelled ends with."""
+
+
+class Away(Exception):
+    """The ledger does not answer."""
+
+
+@dataclass
+class Weather:
+    """How likely what goes wrong is, and how long everything takes; it changes while the fleet runs.
+
+    Attributes:
+        hop: Seconds from one party to another, from and to.
+        lost_requests: Share of the round trips that the ledger never runs.
+        lost_replies: Share of those that it runs, and whose reply is lost.
+        lost_wakes: Share of the wake-up messages.
+        ledger_up: Whether the ledger answers at all.
+        reading: Seconds that the provider takes for an answer, from and to.
+        failed_readings: Share of the readings that come to nothing.
+        cached_readings: Share of the readings that are answered with the answer before.
+    """
+
+    hop: tuple[float, float] = (0.0002, 0.003)
+    lost_requests: float = 0.0
+    lost_replies: float = 0.0
+    lost_wakes: float = 0.0
+    ledger_up: bool = True
+    reading: tuple[float, float] = (0.05, 0.3)
+    failed_readings: float = 0.0
+    cached_readings: float = 0.0
+
+
+class Ledger:
+    """One book, and the ways to it and back.
+
+    Args:
+        agenda: Time and chance.
+        weather: Says what is lost on the way.
+        check: Called with the book whenever it has run something.
+    """
+
+    def __init__(self, agenda: Agenda, weather: Weather, check: Callable[[Book], None]) -> None:
+        self.agenda = agenda
+        self.weather = weather
+        self.check = check
+        self.book = Book(self._ms(), cold=True)
+        self.processes: dict[str, Process] = {}
+
+    def _ms(self) -> int:
+        return int(self.agenda.now() * 1000)
+
+    def forget(self) -> None:
+        """Lose everything."""
+        self.book = Book(self._ms(), cold=True)
+
+    def carry(
+        self, batch: list[tuple[str, Who, Request]], replied: Callable[[list[Wire]], None], failed: Callable[[], None]
+    ) -> None:
+        """Take requests to the book and their replies back, or do not."""
+        weather, agenda = self.weather, self.agenda
+        if not weather.ledger_up or agenda.happens(weather.lost_requests):
+            agenda.after(PATIENCE, failed)
+            return
+
+        def arrive() -> None:
+            replies = self._execute(batch)
+            if agenda.happens(weather.lost_replies):
+                agenda.after(PATIENCE, failed)
+            else:
+                agenda.after(agenda.between(weather.hop), lambda: replied(replies))
+
+        agenda.after(agenda.between(weather.hop), arrive)
+
+    def _execute(self, batch: list[tuple[str, Who, Request]]) -> list[Wire]:
+        replies: list[Wire] = []
+        for run in runs(batch):
+            replies += self.book.execute(self._ms(), run.who, *run.requests)
+            wakes, self.book.wakes = self.book.wakes, []
+            for name, seat in wakes:
+                if not self.agenda.happens(self.weather.lost_wakes):
+                    self._wake(name, seat)
+        self.check(self.book)
+        return replies
+
+    def _wake(self, name: str, seat: str) -> None:
+        process = self.processes[name]
+        self.agenda.after(self.agenda.between(self.weather.hop), lambda: process.offered(seat))
+
+
+class Process:
+    """An operating-system process with one guard: its desk, what its clerk does, and its tasks.
+
+    Args:
+        name: Its name in the ledger.
+        policy: The guard's.
+        agenda, ledger, provider, weather: The world.
+    """
+
+    def __init__(
+        self, name: str, policy: Policy, agenda: Agenda, ledger: Ledger, provider: Provider, weather: Weather
+    ) -> None:
+        self.name = name
+        self.policy = policy
+        self.agenda = agenda
+        self.ledger = ledger
+        self.provider = provider
+        self.weather = weather
+        self.alive = True
+        self.stalled_until = 0.0
+        self.events: Counter[str] = Counter()
+        self.tasks: set[Task] = set()
+        self.reservations: list[Reservation] = []
+        self.desk = Desk(
+            ACCOUNT, name, policy, source_timeout=SOURCE_TIMEOUT, fetch=self._fetch,
+            report=lambda event, **_: self.events.update([event]),
+        )  # fmt: skip
+        self.numbers = count()
+        self._names = count()
+        self._inbox: deque[Message] = deque()
+        self._exchanging = False
+        self._turn_at: float | None = None
+        self._retry_at = 0.0
+        self._retry_after = RETRY_FIRST
+        self._answer: Usage | None = None
+        ledger.processes[name] = self
+
+    # Time in the process: none passes while it is stalled, and none any more when it was killed
+
+    def at(self, time: float, action: Callable[[], None]) -> None:
+        """Do something at a time, as soon as the process runs."""
+
+        def act() -> None:
+            if not self.alive:
+                return
+            if self.stalled_until > self.agenda.now():
+                self.agenda.at(self.stalled_until, act)
+            else:
+                action()
+
+        self.agenda.at(time, act)
+
+    def soon(self, action: Callable[[], None]) -> None:
+        """Do something in another thread of the process."""
+        self.at(self.agenda.now() + self.agenda.dice.random() * 0.001, action)
+
+    def kill(self) -> None:
+        """End it without a word."""
+        self.alive = False
+        for reservation in self.reservations:
+            reservation._left = True
+
+    # What the clerk does
+
+    def post(self, message: Message) -> None:
+        """Take a message to the desk."""
+        if self.alive:
+            self._inbox.append(message)
+            self._plan(self.agenda.now() + self.agenda.dice.random() * 0.001)
+
+    def offered(self, seat: str) -> None:
+        """A wake-up message came."""
+
+        def hear() -> None:
+            self.desk.offered([seat])
+            self._plan(self.agenda.now())
+
+        self.at(self.agenda.now(), hear)
+
+    def _plan(self, time: float) -> None:
+        if self._turn_at is None or time < self._turn_at:
+            self._turn_at = time
+            self.at(time, lambda: self._turn(time))
+
+    def _turn(self, planned: float) -> None:
+        if planned != self._turn_at or self._exchanging:
+            return
+        self._turn_at = None
+        now = self.agenda.now()
+        while self._inbox:
+            self.desk.handle(self._inbox.popleft(), now)
+        self.desk.tick(now)
+        if now >= self._retry_at and (drafts := self.desk.take(now)):
+            self._exchanging = True
+            self.ledger.carry(
+                [(ACCOUNT, who, request) for _, who, request in drafts],
+                lambda replies: self.at(self.agenda.now(), lambda: self._replied(drafts, replies)),
+                lambda: self.at(self.agenda.now(), lambda: self._failed(drafts)),
+            )
+            return
+        self._plan_next()
+
+    def _plan_next(self) -> None:
+        times = [self.desk.wake_at(), self._retry_at if self.desk.outbox else None]
+        for time in times:
+            if time is not None:
+                self._plan(max(time, self.agenda.now()))
+        if self._inbox:
+            self._plan(self.agenda.now())
+
+    def _replied(self, drafts: list[tuple[Draft, Who, Request]], replies: list[Wire]) -> None:
+        self._exchanging = False
+        self._turn_at = None
+        self._retry_at, self._retry_after = 0.0, RETRY_FIRST
+        for (draft, _, _), reply in zip(drafts, replies, strict=True):
+            self.desk.replied(draft, reply, self.agenda.now())
+        self._plan_next()
+
+    def _failed(self, drafts: list[tuple[Draft, Who, Request]]) -> None:
+        self._exchanging = False
+        self._turn_at = None
+        self.desk.failed([draft for draft, _, _ in drafts], Away(), self.agenda.now())
+        self._retry_at = self.agenda.now() + self._retry_after
+        self._retry_after = min(RETRY_MOST, 2 * self._retry_after)
+        self._plan_next()
+
+    # Reading
+
+    def _fetch(self, t0: int) -> None:
+        weather, agenda = self.weather, self.agenda
+        span = agenda.between(weather.reading)
+        look_after = span * agenda.dice.random()
+        answer: list[object] = [UsageError("too slow")]
+
+        def look() -> None:
+            if agenda.happens(weather.failed_readings):
+                answer[0] = UsageError("it failed")
+            elif self._answer is not None and agenda.happens(weather.cached_readings):
+                answer[0] = self._answer
+            else:
+                answer[0] = self._answer = self.provider.usage()
+
+        if span < SOURCE_TIMEOUT:
+            agenda.after(look_after, look)
+        self.at(agenda.now() + min(span, SOURCE_TIMEOUT), lambda: self.post(outcome_of(t0, answer[0])))
+
+    # Callers
+
+    def want(self, box: Box, kind: Kind, timeout: float | None) -> Want:
+        """Return what a caller wants, as a guard makes it."""
+        seat = f"{self.name}.{next(self._names):x}"
+        now = self.agenda.now()
+        deadline = None if timeout is None else now + timeout
+        return Want(box, seat, seat, "default", kind, self.policy, now, deadline, join=timeout != 0)
+
+    def mint(self) -> str:
+        """Return a name for a reservation."""
+        return f"{self.name}.{next(self._names):x}"
+
+
+class Box:
+    """Mail of one task."""
+
+    def __init__(self, task: Task) -> None:
+        self.mail: deque[Mail] = deque()
+        self._task = task
+
+    def put(self, mail: Mail) -> bool:
+        self.mail.append(mail)
+        self._task.wake()
+        return True
+
+
+@dataclass(eq=False)
+class Task:
+    """A caller: a generator that yields what it waits for."""
+
+    process: Process
+    steps: Generator[Pause, Mail | None, Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.box = Box(self)
+        self.number = next(self.process.numbers)
+        self.done = False
+        self._turn = 0
+        self._pause = Pause(0.0)
+
+    def begin(self, steps: Generator[Pause, Mail | None, Any]) -> None:
+        """Run the steps, from now on."""
+        self.steps = steps
+        self.process.tasks.add(self)
+        self._sleep(Pause(self.process.agenda.now()))
+
+    def cancel(self) -> None:
+        """Throw `Cancelled` in where it waits."""
+        self._turn += 1
+        self.process.soon(lambda: self._go(Cancelled()))
+
+    def wake(self) -> None:
+        """Mail came."""
+        if self._pause.for_mail:
+            turn = self._turn
+            self.process.soon(lambda: self._resume(turn))
+
+    def _sleep(self, pause: Pause) -> None:
+        self._turn += 1
+        turn, self._pause = self._turn, pause
+        if pause.for_mail and self.box.mail:
+            self.wake()
+        elif pause.until is not None:
+            self.process.at(pause.until, lambda: self._resume(turn))
+
+    def _resume(self, turn: int) -> None:
+        if turn == self._turn:
+            mail = self.box.mail.popleft() if self._pause.for_mail and self.box.mail else None
+            self._go(mail)
+
+    def _go(self, mail: Mail | Cancelled | None) -> None:
+        if self.done:
+            return
+        try:
+            pause = self.steps.throw(mail) if isinstance(mail, Cancelled) else self.steps.send(mail)
+        except (StopIteration, Cancelled):
+            self.done = True
+            self.process.tasks.discard(self)
+        else:
+            self._sleep(pause)
+
+
+def drive(task: Task, plan: Generator[Effect, Heard, Any]) -> Generator[Pause, Mail | None, Any]:
+    """Drive a plan; whatever interrupts it closes it."""
+    process = task.process
+    try:
+        effect = next(plan)
+        while True:
+            mail: Mail | None = None
+            if isinstance(effect, Post):
+                process.post(effect.message)
+            elif isinstance(effect, AskDirectly):
+                mail = yield from _ask_directly(task, effect.want)
+            else:
+                mail = yield Pause(effect.until, for_mail=True)
+            effect = plan.send((process.agenda.now(), mail))
+    except StopIteration as stop:
+        return stop.value
+    finally:
+        plan.close()
+
+
+def _ask_directly(task: Task, want: Want) -> Generator[Pause, Mail | None, Answer | None]:
+    process = task.process
+    said = process.desk.direct_request(want)
+    if said is None:
+        return None
+    want.asked = True
+    sent_at = process.agenda.now()
+    heard: list[Wire] = []
+    process.ledger.carry([(ACCOUNT, *said)], heard.extend, lambda: None)
+    while not heard and process.agenda.now() < sent_at + PATIENCE:
+        yield Pause(process.agenda.now() + 0.002)
+    answer = direct_answer(want, heard[0], sent_at) if heard else None
+    if answer is not None and answer.booking is not None:
+        process.post(Admitted(want, answer.booking, heard[0], sent_at, process.agenda.now()))
+    return answer

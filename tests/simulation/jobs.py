@@ -1,0 +1,210 @@
+"""What callers do with a slot, by name: `CALLS`. Each is told as its holder sees it; the call is the provider's."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from admission.core import plans
+from admission.core.exits import ByValue, judge
+from admission.core.messages import GiveUp, TellEnded
+from admission.errors import AdmissionError, CallRejected, NotPlaced
+from admission.ledger.wire import Kind
+from admission.reservation import Reservation
+from admission.schedule import Schedule
+from tests.simulation.fleet import ACCOUNT, SOURCE_TIMEOUT, Box, Pause, Task, drive
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Callable, Generator, Iterator
+
+    from admission.core.messages import Booking, Mail
+    from tests.simulation.fleet import Process
+    from tests.simulation.provider import Call
+
+    Steps = Generator[Pause, Mail | None, Any]
+
+
+@dataclass
+class Job:
+    """What a caller needs: its task, how long things take it, and where it tells what became of it.
+
+    Attributes:
+        dial: Seconds until the provider has accepted the call, from and to.
+        told: What became of callers, counted.
+    """
+
+    task: Task
+    dial: tuple[float, float]
+    told: Counter[str]
+    names: Callable[[], str]
+
+    @property
+    def process(self) -> Process:
+        return self.task.process
+
+    def talk(self) -> float:
+        """Return seconds of a call: no answer, busy, a voicemail, a human; a quarter of the spans of real ones."""
+        dice = self.process.agenda.dice
+        spans = [(2.0, 6.0), (0.1, 1.0), (5.0, 10.0), (8.0, 40.0)]
+        return dice.uniform(*dice.choices(spans, [30, 10, 35, 25])[0])
+
+    def admitted(self, kind: Kind, timeout: float | None) -> Generator[Pause, Mail | None, Reservation | None]:
+        """Wait for a slot; whatever interrupts the wait gives up. Returns `None` when none was had."""
+        process = self.process
+        want = process.want(self.task.box, kind, timeout)
+        try:
+            plan = plans.admit(want, Schedule(), process.mint, SOURCE_TIMEOUT)
+            booking: Booking = yield from drive(self.task, plan)
+        except AdmissionError as error:
+            process.post(GiveUp(want))
+            self.told[type(error).__name__] += 1
+            return None
+        except BaseException:
+            process.post(GiveUp(want))
+            raise
+        self.told["admitted"] += 1
+        reservation = Reservation(booking, ACCOUNT, process.post, process.agenda)  # type: ignore[arg-type]  # a clock
+        process.reservations.append(reservation)
+        return reservation
+
+    def dialled(self, reservation: Reservation) -> Generator[Pause, Mail | None, Call | None]:
+        """Dial, and wait for the provider's answer; the call is accepted though the process may be dead by then."""
+        agenda, provider = self.process.agenda, self.process.provider
+        accepted: list[Call] = []
+        span = self.talk()
+
+        def accept() -> None:
+            call = provider.start(late=agenda.now() > reservation._booking.deadline)
+            accepted.append(call)
+            agenda.after(span, lambda: provider.end(call))
+
+        # Whatever a caller does first; a process that stalls here dials late.
+        yield Pause(agenda.now() + agenda.between((0.0, 0.4)))
+        takes = agenda.between(self.dial)
+        agenda.after(takes, accept)
+        yield Pause(agenda.now() + takes + agenda.between((0.01, 0.2)))
+        return accepted[0]
+
+    def talked(self, call: Call) -> Generator[Pause, Mail | None, None]:
+        while call.live:
+            yield Pause(self.process.agenda.now() + 0.5)
+
+
+@contextmanager
+def left(reservation: Reservation) -> Iterator[None]:
+    """Leave a block as guards do."""
+    try:
+        yield
+    except BaseException as error:
+        reservation._leave(judge(reservation._booking, error, lambda _: None))
+        raise
+    reservation._leave(ByValue())
+
+
+def hold(job: Job, timeout: float | None) -> Steps:
+    """A block that lives as long as its call, says `placed` and mostly `ended`."""
+    reservation = yield from job.admitted(Kind.HOLD, timeout)
+    if reservation is None:
+        return
+    with left(reservation):
+        call = yield from job.dialled(reservation)
+        reservation.placed(job.names())
+        yield from job.talked(call)
+        if job.process.agenda.happens(0.7):
+            reservation.ended()
+
+
+def hold_unsaid(job: Job, timeout: float | None) -> Steps:
+    """The same without a word."""
+    reservation = yield from job.admitted(Kind.HOLD, timeout)
+    if reservation is None:
+        return
+    with left(reservation):
+        call = yield from job.dialled(reservation)
+        yield from job.talked(call)
+
+
+def bare(job: Job, timeout: float | None) -> Steps:
+    """A hold around the dial alone, which the call outlives: a misuse."""
+    reservation = yield from job.admitted(Kind.HOLD, timeout)
+    if reservation is None:
+        return
+    with left(reservation):
+        yield from job.dialled(reservation)
+
+
+def place(job: Job, timeout: float | None) -> Steps:
+    """A block around the dial, as it is meant."""
+    reservation = yield from job.admitted(Kind.PLACE, timeout)
+    if reservation is None:
+        return
+    with left(reservation):
+        yield from job.dialled(reservation)
+
+
+def track(job: Job, timeout: float | None) -> Steps:
+    """A tracked call whose end some process tells: late, twice, before it was told of, or never."""
+    reservation = yield from job.admitted(Kind.TRACK, timeout)
+    if reservation is None:
+        return
+    agenda = job.process.agenda
+    call_id = job.names()
+    with left(reservation):
+        call = yield from job.dialled(reservation)
+        if not call.live and agenda.happens(0.5):  # its end is told before its beginning
+            job.process.post(TellEnded(Box(job.task), call_id))
+        reservation.placed(call_id)
+    yield from job.talked(call)
+    for _ in range(agenda.dice.choice([0, 1, 1, 1, 1, 1, 2])):
+        yield Pause(agenda.now() + agenda.between((0.0, 2.0)))
+        job.process.post(TellEnded(Box(job.task), call_id))
+
+
+def none(job: Job, timeout: float | None) -> Steps:
+    """A slot that nobody dials on."""
+    kind = job.process.agenda.dice.choice([Kind.HOLD, Kind.PLACE])
+    reservation = yield from job.admitted(kind, timeout)
+    if reservation is None:
+        return
+    with suppress(NotPlaced), left(reservation):
+        yield Pause(job.process.agenda.now() + job.process.agenda.between((0.0, 1.0)))
+        if job.process.agenda.happens(0.5):
+            reservation.cancel()
+        raise NotPlaced
+
+
+def failing(job: Job, timeout: float | None) -> Steps:
+    """A dial that raises: the caller cannot tell whether it was accepted. It may have been, up to the deadline."""
+    reservation = yield from job.admitted(Kind.PLACE, timeout)
+    if reservation is None:
+        return
+    agenda, provider = job.process.agenda, job.process.provider
+    if agenda.happens(0.5):
+
+        def accept() -> None:
+            call = provider.start(late=agenda.now() > reservation._booking.deadline)
+            agenda.after(job.talk(), lambda: provider.end(call))
+
+        in_time = max(0.0, reservation._booking.deadline - agenda.now())
+        agenda.after(agenda.between((0.0, in_time)), accept)
+    with suppress(ConnectionError), left(reservation):
+        yield Pause(agenda.now() + agenda.between(job.dial))
+        raise ConnectionError
+
+
+def refused(job: Job, timeout: float | None) -> Steps:
+    """A dial that the provider refuses for concurrency."""
+    reservation = yield from job.admitted(Kind.PLACE, timeout)
+    if reservation is None:
+        return
+    with suppress(CallRejected), left(reservation):
+        yield Pause(job.process.agenda.now() + job.process.agenda.between(job.dial))
+        raise CallRejected
+
+
+CALLS = {
+    "hold": hold, "hold_unsaid": hold_unsaid, "bare": bare, "place": place, "track": track, "none": none,
+    "failing": failing, "refused": refused,
+}  # fmt: skip
