@@ -13,7 +13,7 @@ from admission.core.desk import Desk, direct_answer
 from admission.core.messages import Admitted, Answer, AskDirectly, Post, Want
 from admission.errors import UsageError
 from admission.ledger.book import Book
-from admission.ledger.wire import runs
+from admission.ledger.wire import BEAT_MS, runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 ACCOUNT = "acme"
 SOURCE_TIMEOUT = 2.0
+BEAT = BEAT_MS / 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +150,7 @@ class Process:
         self.weather = weather
         self.alive = True
         self.stalled_until = 0.0
+        self.stalls: list[tuple[float, float]] = []
         self.events: Counter[str] = Counter()
         self.tasks: set[Task] = set()
         self.reservations: list[Reservation] = []
@@ -184,6 +186,18 @@ class Process:
     def soon(self, action: Callable[[], None]) -> None:
         """Do something in another thread of the process."""
         self.at(self.agenda.now() + self.agenda.dice.random() * 0.001, action)
+
+    def stall(self, span: float) -> None:
+        """Let it stand still for some seconds."""
+        now = self.agenda.now()
+        self.stalled_until = max(self.stalled_until, now + span)
+        self.stalls.append((now, self.stalled_until))
+
+    def slept_past_deadline(self, since: float) -> bool:
+        """Whether it stood still for so long that a deadline passed, which a beat later moves along all the same."""
+        most = self.policy.placement_timeout - 2 * BEAT
+        now = self.agenda.now()
+        return any(min(end, now) - max(begin, since) > most for begin, end in self.stalls)
 
     def kill(self) -> None:
         """End it without a word."""

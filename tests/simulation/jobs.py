@@ -76,7 +76,7 @@ class Job:
         span = self.talk()
 
         def accept() -> None:
-            call = provider.start(late=agenda.now() > reservation._booking.deadline)
+            call = provider.start(late=self.is_late(reservation))
             accepted.append(call)
             agenda.after(span, lambda: provider.end(call))
 
@@ -86,6 +86,11 @@ class Job:
         agenda.after(takes, accept)
         yield Pause(agenda.now() + takes + agenda.between((0.01, 0.2)))
         return accepted[0]
+
+    def is_late(self, reservation: Reservation) -> bool:
+        """Whether a call is accepted after its deadline, or its process has slept past that: no promise holds."""
+        booking = reservation._booking
+        return self.process.agenda.now() > booking.deadline or self.process.slept_past_deadline(booking.granted_at)
 
     def talked(self, call: Call) -> Generator[Pause, Mail | None, None]:
         while call.live:
@@ -184,7 +189,7 @@ def failing(job: Job, timeout: float | None) -> Steps:
     if agenda.happens(0.5):
 
         def accept() -> None:
-            call = provider.start(late=agenda.now() > reservation._booking.deadline)
+            call = provider.start(late=job.is_late(reservation))
             agenda.after(job.talk(), lambda: provider.end(call))
 
         in_time = max(0.0, reservation._booking.deadline - agenda.now())

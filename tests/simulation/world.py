@@ -179,7 +179,7 @@ class World:
 
     def _stall(self) -> None:
         if process := self._some():
-            process.stalled_until = self.agenda.now() + self.agenda.between(self.scenario.stall)
+            process.stall(self.agenda.between(self.scenario.stall))
 
     def _cancel(self) -> None:
         process = self._some()
