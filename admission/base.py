@@ -131,7 +131,7 @@ class GuardBase:
             raise ConfigurationError(f"ledger={ledger!r}: give a MemoryLedger or a RedisLedger")
         self._wait = wait
         self._stop = stop
-        self._plain = wait is None and stop is None
+        self._plain = self._schedule().is_plain
         self._timeout = float(getattr(source, "timeout", 5.0))
         self._here = PerProcess(self._settle_in)
         self._loops: deque[LoopTasks] = deque()

@@ -33,14 +33,15 @@ class Schedule:
     """
 
     def __init__(self, wait: Wait | None = None, stop: Stop | None = None) -> None:
-        self._is_plain = wait is None and stop is None
+        self.is_plain = wait is None and stop is None
+        """Whether neither is the user's: then only mail makes a waiter attempt."""
         self._wait: Wait = wait or DEFAULT_WAIT
         self._stop: Stop = stop or stop_never
         self._state: Any = None
 
     def __call__(self, elapsed: float) -> float | None:
         """An attempt failed `elapsed` seconds after the start: return seconds to the next one, `None` to give up."""
-        if self._is_plain:
+        if self.is_plain:
             # An attempt looks into a mailbox whose owner is woken by mail anyway: only its schedule is the user's.
             return math.inf
         if self._state is None:  # most callers never wait
