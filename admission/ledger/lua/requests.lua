@@ -46,6 +46,9 @@ if epoch == state.epoch then
 --@inline hear
 --@inline due
   if number_of('waiting') > 0 then
+    -- Counted before anything moves, these need not be sent what has moved.
+    number_of('pending')
+    number_of('held')
     the_line().lapse()
   end
 end

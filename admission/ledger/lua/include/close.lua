@@ -32,13 +32,8 @@ if me and members[process] == me then
   set[#set + 1] = 'p' .. process
   set[#set + 1] = PACK_MEMBER(me)
 end
--- Lua passes some thousands of arguments at most.
-for first = 1, #set, 1000 do
-  redis.call('HSET', keys.account, unpack(set, first, math.min(first + 999, #set)))
-end
-for first = 1, #gone, 1000 do
-  redis.call('HDEL', keys.account, unpack(gone, first, math.min(first + 999, #gone)))
-end
+send('HSET', keys.account, set)
+send('HDEL', keys.account, gone)
 
 for _, key in ipairs(keys) do
   settled(key)

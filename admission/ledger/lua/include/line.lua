@@ -67,11 +67,16 @@ local function the_line()
     if headed and not headed[lane] then
       headed[lane] = true
       local at = #headed
-      while at > 0 and precedes(lane, headed[at]) do
+      while at > 0 and precedes(lane, headed[at], 1) do
         at = at - 1
       end
       table.insert(headed, at + 1, lane)
     end
+  end
+
+  local function put_turn(turn, at)
+    put(keys.turns, turn, at)
+    counted.turns = nil
   end
 
   local function park(seat, place)
@@ -79,14 +84,14 @@ local function the_line()
     local member = heard(owner)
     if may_be_offered(member) then
       local first = first_seat(owner, place.lane)
-      if not first or precedes(entry, first) then
+      if not first or precedes(entry, first, #place.lane + 2) then
         if first then
           take(keys.lanes, 'h' .. first)
         end
         stand_first(entry)
       end
     elseif member.silent == 0 and not line.has_parked(owner) then
-      put(keys.turns, 'p' .. owner, member.passed_until)
+      put_turn('p' .. owner, member.passed_until)
     end
     put(keys.processes, 's' .. owner .. '\0' .. entry)
   end
@@ -115,7 +120,7 @@ local function the_line()
     if by == 1 then
       put(keys.processes, entry)
       put(keys.lanes, lane_entry)
-      put(keys.turns, 'o' .. seat, now + OFFER_MS)
+      put_turn('o' .. seat, now + OFFER_MS)
     else
       take(keys.processes, entry)
       take(keys.lanes, lane_entry)
@@ -149,7 +154,7 @@ local function the_line()
         stand_first(entry)
       end
     elseif member.silent == 0 then
-      put(keys.turns, 'p' .. owner, member.passed_until)
+      put_turn('p' .. owner, member.passed_until)
     end
   end
 
@@ -259,6 +264,9 @@ local function the_line()
 
   --- Take back what was not claimed in time and pass its processes over; let others back.
   function line.lapse()
+    if number_of('turns') == 0 then
+      return
+    end
     local turns = redis.call('ZRANGEBYSCORE', settled(keys.turns), '-inf', now)
     local passed = {}
     for _, turn in ipairs(turns) do
@@ -375,6 +383,8 @@ local function the_line()
         return
       end
       local head = heads[index]
+      -- The reservation of a hold has the name of its seat.
+      fetch('s' .. head.seat, 'r' .. head.seat)
       local place = line.place_of(head.seat)
       if starts_left <= 0 then
         -- Only the pace holds it back: let its process learn of `next_at`, once for every start.
@@ -412,7 +422,7 @@ local function the_line()
       at = at > 0 and math.min(at, paced) or paced
     end
     local index = 0
-    while true do
+    while number_of('turns') > 0 do
       local turn = redis.call('ZRANGE', settled(keys.turns), index, index, 'WITHSCORES')
       if turn[1] == '' then
         return at
@@ -424,6 +434,7 @@ local function the_line()
       end
       index = index + 1
     end
+    return at
   end
 
   return line

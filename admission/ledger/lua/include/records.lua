@@ -43,7 +43,15 @@ local function heard(name)
   return member
 end
 
---- Return how many are pending, held, waiting, or offered a slot: counted by the server when first asked.
+--- Fetch records that will be needed, in one go.
+local function fetch(one, other)
+  if texts[one] == nil and texts[other] == nil then
+    local found = redis.call('HMGET', keys.account, one, other)
+    texts[one], texts[other] = found[1], found[2]
+  end
+end
+
+--- Return how many are pending, held, waiting, or offered a slot, or have a turn: counted by the server when first asked.
 local function number_of(what)
   local number = counted[what]
   if not number then
@@ -53,8 +61,11 @@ local function number_of(what)
       number = redis.call('ZCARD', settled(keys.line)) - 1
     elseif what == 'held' then
       number = redis.call('ZLEXCOUNT', settled(keys.processes), '[h', '(i')
+    elseif what == 'turns' then
+      number = redis.call('ZCARD', settled(keys.turns)) - 1
     else
-      number = number_of('waiting') > 0 and redis.call('ZLEXCOUNT', settled(keys.processes), '[f', '(g') or 0
+      local any = number_of('waiting') > 0 and number_of('turns') > 0
+      number = any and redis.call('ZLEXCOUNT', settled(keys.processes), '[f', '(g') or 0
     end
     counted[what] = number
   end

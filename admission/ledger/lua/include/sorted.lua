@@ -4,15 +4,33 @@
 local most = 16
 local moved, windows = {}, {}
 
---- Say whether one text comes before another as the server orders them: Lua goes by its locale.
-local function precedes(one, other)
-  for at = 1, math.min(#one, #other) do
+--- Say whether one text comes before another as the server orders them (Lua goes by its locale), where all before `at`
+--- is known to be alike.
+local function precedes(one, other, at)
+  local last = math.min(#one, #other)
+  -- Six bytes at a time: a number of Lua holds no more than that.
+  while at + 5 <= last do
+    local mine, theirs = struct.unpack('>I6', one, at), (struct.unpack('>I6', other, at))
+    if mine ~= theirs then
+      return mine < theirs
+    end
+    at = at + 6
+  end
+  while at <= last do
     local mine, theirs = string.byte(one, at), string.byte(other, at)
     if mine ~= theirs then
       return mine < theirs
     end
+    at = at + 1
   end
   return #one < #other
+end
+
+--- Call a command with any number of arguments, an even number at a time: Lua passes some thousands at most.
+local function send(command, key, arguments)
+  for first = 1, #arguments, 1000 do
+    redis.call(command, key, unpack(arguments, first, math.min(first + 999, #arguments)))
+  end
 end
 
 --- Send what was changed in a set, so that the server may be asked; return its key.
@@ -30,13 +48,8 @@ local function settled(key)
     end
   end
   moved[key] = nil
-  -- Lua passes some thousands of arguments at most.
-  for first = 1, #gone, 1000 do
-    redis.call('ZREM', key, unpack(gone, first, math.min(first + 999, #gone)))
-  end
-  for first = 1, #entered, 1000 do
-    redis.call('ZADD', key, unpack(entered, first, math.min(first + 999, #entered)))
-  end
+  send('ZREM', key, gone)
+  send('ZADD', key, entered)
   return key
 end
 
@@ -51,7 +64,7 @@ local function put(key, entry, score)
   for prefix, window in pairs(windows[key] or {}) do
     if string.sub(entry, 1, #prefix) == prefix then
       local at = #window
-      while at > 0 and precedes(entry, window[at]) do
+      while at > 0 and precedes(entry, window[at], #prefix + 1) do
         at = at - 1
       end
       if window[at] ~= entry and not (at == #window and window.more) then
@@ -83,13 +96,26 @@ local function has(key, entry)
   return score and true or false
 end
 
+--- Say whether entries that begin with a text have moved since the server heard of any.
+local function has_moved(key, prefix)
+  for entry in pairs(moved[key] or {}) do
+    if string.sub(entry, 1, #prefix) == prefix then
+      return true
+    end
+  end
+  return false
+end
+
 --- Return the first entry, of a set without scores, that begins with a text which ends with a zero.
 local function first_with(key, prefix)
   windows[key] = windows[key] or {}
   local window = windows[key][prefix]
   if not window or (#window == 0 and window.more) then
     local to = '(' .. string.sub(prefix, 1, -2) .. '\1'
-    window = redis.call('ZRANGEBYLEX', settled(key), '[' .. prefix, to, 'LIMIT', 0, most)
+    if has_moved(key, prefix) then
+      settled(key)
+    end
+    window = redis.call('ZRANGEBYLEX', key, '[' .. prefix, to, 'LIMIT', 0, most)
     window.more = #window == most
     windows[key][prefix] = window
   end
