@@ -4,9 +4,9 @@ It is put together from `lua/` at import. Most of what a request costs the serve
 requests of one round trip share it. In the Lua files,
 
 - the line `--@verbs` stands for every `lua/<verb>.lua`, one of which is run for each request;
-- a line `--@include name` stands for `lua/include/name.lua`, where it is first named: definitions;
-- a line `--@inline name` stands for it wherever it is named: steps that need no function, for every run makes anew
-  the functions that the script defines;
+- a line `--@include name` stands for `lua/include/name.lua`, unless what stands around it has it already: definitions.
+  Every run makes anew the functions that the script defines, and a verb's are made for that verb only;
+- a line `--@inline name` stands for it wherever it is named: steps that need no function;
 - a word of `WORDS`, such as `GRANTED` or `OFFER_MS`, stands for what `wire.py` says;
 - `keys.line` stands for a key's place among `KEYS`;
 - a record is an array: `booked.settle` stands for its place in it, `NEW_RESERVATION` for a new one,
@@ -172,28 +172,33 @@ def assemble(**fragments: str) -> Script:
         LookupError: The Lua names a record or a field that there is not.
     """
     lua = files("admission.ledger") / "lua"
-    included: set[str] = set()
 
-    def expand(text: str) -> str:
-        return "".join(fragment(row) for row in text.splitlines(keepends=True))
+    def expand(text: str, included: set[str]) -> str:
+        return "".join(fragment(row, included) for row in text.splitlines(keepends=True))
 
-    def fragment(row: str) -> str:
+    def fragment(row: str, included: set[str]) -> str:
         found = _DIRECTIVE.fullmatch(row)
         if found is None:
             return row
         how, name = found.groups()
         if how is None:
-            return verbs()
+            return verbs(included)
         if how == "include" and name in included:
             return ""
-        included.add(name)
-        return expand(fragments.get(name) or (lua / "include" / f"{name}.lua").read_text("utf-8"))
+        if how == "include":
+            included.add(name)
+        else:
+            included = included.copy()
+        return expand(fragments.get(name) or (lua / "include" / f"{name}.lua").read_text("utf-8"), included)
 
-    def verbs() -> str:
-        branches = (f"if verb == '{verb}' then\n{expand((lua / f'{verb}.lua').read_text('utf-8'))}" for verb in VERBS)
+    def verbs(included: set[str]) -> str:
+        branches = (
+            f"if verb == '{verb}' then\n{expand((lua / f'{verb}.lua').read_text('utf-8'), included.copy())}"
+            for verb in VERBS
+        )
         return "else".join(branches) + "end\n"
 
-    source = _resolve(expand((lua / "requests.lua").read_text("utf-8")))
+    source = _resolve(expand((lua / "requests.lua").read_text("utf-8"), set()))
     return Script(source, sha1(source.encode(), usedforsecurity=False).hexdigest())
 
 

@@ -25,7 +25,7 @@ end
 --@include binding
 --@include review
 --@include pausing
---@include lanes
+--@include told
 
 --- An open place block is extended, what was forgotten is booked again.
 local function list(entry)

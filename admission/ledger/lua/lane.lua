@@ -18,7 +18,7 @@ for place = first + 1, last, 10 do
   words[#words + 1] = word
 end
 
---@include lanes
+--@include told
 --@include line
 
 --- Say how many lanes there would be.

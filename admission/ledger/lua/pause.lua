@@ -11,7 +11,7 @@ local on, reason, lane = unpack(ARGV, first, last)
 on = tonumber(on)
 
 --@include pausing
---@include lanes
+--@include told
 
 if lane == '' then
   set_pause(math.max(now, state.pause_at + 1), on, reason)

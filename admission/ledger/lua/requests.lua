@@ -33,13 +33,7 @@ local requests_from = 7 + wanted
 --@include reservation
 --@include keep
 --@include drop
---@include twin
---@include review
---@include block
---@include binding
---@include booking
 --@include end_call
---@include pausing
 
 --@inline open
 if epoch == state.epoch then

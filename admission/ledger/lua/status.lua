@@ -5,6 +5,7 @@
 -- atomicity   one moment
 
 --@include room
+--@include told
 
 --@inline usage_age
 local booked = redis.call('ZLEXCOUNT', settled(keys.processes), '[h', '(p')
