@@ -96,9 +96,12 @@ class OwnBooks:
 
     @staticmethod
     def acknowledged(listed: Iterable[Booking], sent_at: float) -> None:
-        """A beat sent at `sent_at` was heard: the deadlines of open place blocks move along."""
+        """A beat sent at `sent_at` was heard: the deadlines of open place blocks move along.
+
+        One that had passed by then has passed for good: its slot may have gone to another caller, so a dial is late.
+        """
         for booking in listed:
-            if booking.may_still_dial:
+            if booking.may_still_dial and sent_at <= booking.deadline:
                 booking.deadline = max(booking.deadline, sent_at + booking.policy.placement_timeout)
                 booking.settle_at = max(booking.settle_at, booking.deadline + booking.policy.visibility_lag)
 

@@ -150,7 +150,6 @@ class Process:
         self.weather = weather
         self.alive = True
         self.stalled_until = 0.0
-        self.stalls: list[tuple[float, float]] = []
         self.events: Counter[str] = Counter()
         self.tasks: set[Task] = set()
         self.reservations: list[Reservation] = []
@@ -189,15 +188,7 @@ class Process:
 
     def stall(self, span: float) -> None:
         """Let it stand still for some seconds."""
-        now = self.agenda.now()
-        self.stalled_until = max(self.stalled_until, now + span)
-        self.stalls.append((now, self.stalled_until))
-
-    def slept_past_deadline(self, since: float) -> bool:
-        """Whether it stood still for so long that a deadline passed, which a beat later moves along all the same."""
-        most = self.policy.placement_timeout - 2 * BEAT
-        now = self.agenda.now()
-        return any(min(end, now) - max(begin, since) > most for begin, end in self.stalls)
+        self.stalled_until = max(self.stalled_until, self.agenda.now() + span)
 
     def kill(self) -> None:
         """End it without a word."""

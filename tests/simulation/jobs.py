@@ -88,9 +88,8 @@ class Job:
         return accepted[0]
 
     def is_late(self, reservation: Reservation) -> bool:
-        """Whether a call is accepted after its deadline, or its process has slept past that: no promise holds."""
-        booking = reservation._booking
-        return self.process.agenda.now() > booking.deadline or self.process.slept_past_deadline(booking.granted_at)
+        """Whether a call is accepted after its deadline: no promise holds."""
+        return self.process.agenda.now() > reservation._booking.deadline
 
     def talked(self, call: Call) -> Generator[Pause, Mail | None, None]:
         while call.live:

@@ -105,6 +105,22 @@ def test_it_does_not_where_that_is_of_little_use(hinder):
     assert pair.desk.direct_request(pair.want()) is None
 
 
+@pytest.mark.parametrize("slept", [False, True], ids=["beats all the time", "sleeps past its deadline"])
+def test_a_deadline_that_has_passed_is_not_moved_along_by_a_later_beat(slept):
+    pair = Pair()
+    want = replace(pair.want(), kind=Kind.PLACE)
+    pair.say(AskFor(want))
+    booking = pair.desk.own.bookings[want.rid]
+    for _ in range(15):
+        pair.after(1)
+        if not slept:
+            pair.desk.tick(pair.now)
+            pair.say()
+    pair.desk.tick(pair.now)
+    pair.say()
+    assert (booking.deadline < pair.now) is slept
+
+
 def full(**more):
     """Return a pair whose slots are taken, and a want that has just asked."""
     pair = Pair(limit=1)
