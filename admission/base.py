@@ -47,6 +47,7 @@ TEXTS = {
     "reading_too_old": "a reading was dropped: it took longer than max_staleness",
     "reading_cached": "a reading was dropped: the provider repeated an old answer",
     "reading_disbelieved": "the provider counts fewer calls than are held: it miscounts, or visibility_lag is too low",
+    "visibility_lag_short": "a live call was not in the count after %(seen)s s; raise visibility_lag, it is %(own)s s",
     "policies_differ": "policies of this account differ; the stricter of each counts: %(agreed)s (own: %(own)s)",
     "lapsed": "%(reservations)s reservations lapsed: their processes were not heard, or max_call_duration was over",
     "lapsed_process": "the ledger of %(account)s had given this process up; everything is told again",

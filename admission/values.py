@@ -203,6 +203,9 @@ class Status:
         paused: Whether an operator has paused the account.
         pause_reason: What they gave as the reason; empty when not paused.
         lanes: One entry for every lane.
+        visibility_lag_seen: The longest time, in seconds, after which a live call was seen to be missing from the
+            count; `None` while none was. Calls of others hide it: `visibility_lag` must be longer than this, and may
+            have to be much longer.
     """
 
     account: str
@@ -218,3 +221,4 @@ class Status:
     paused: bool
     pause_reason: str
     lanes: tuple[LaneStatus, ...] = ()
+    visibility_lag_seen: float | None = None

@@ -79,6 +79,7 @@ class State(NamedTuple):
     held: int
     untracked: int
     usage_age: int
+    seen: int
     booked: int
     pause_on: int
     pause_reason: str
@@ -275,8 +276,8 @@ class Desk:
     def status(self, by: str = "p") -> State:
         tail = self.say(AskStatus(), by).tail
         fields = len(LaneWire._fields) + 2
-        rows = [tail[first : first + fields] for first in range(11, len(tail), fields)]
-        return State(*tail[:11], {row[0]: (row[-2], row[-1]) for row in rows})  # type: ignore[arg-type,misc]
+        rows = [tail[first : first + fields] for first in range(12, len(tail), fields)]
+        return State(*tail[:12], {row[0]: (row[-2], row[-1]) for row in rows})  # type: ignore[arg-type,misc]
 
     def pause(self, reason: str = "", by: str = "p", lane: str = "") -> Reply:
         return self.say(Pause(1, reason, lane), by)

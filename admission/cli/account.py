@@ -53,6 +53,7 @@ def status(*, as_json: bool) -> int:
 def _rows(state: Status, *, shared: bool) -> list[tuple[str, str]]:
     age = "no reading yet" if state.usage_age is None else f"{state.usage_age:.1f} s"
     paused = f"yes: {hide(state.pause_reason)}" if state.paused else "no"
+    seen = state.visibility_lag_seen
     free = str(state.free)
     if state.limit is not None and state.in_use < state.limit and not state.free and not state.paused:
         free += " (kept back: headroom, an old reading, a cool-down, or a ledger that has just begun)"
@@ -67,6 +68,7 @@ def _rows(state: Status, *, shared: bool) -> list[tuple[str, str]]:
         ("held", str(state.held)),
         ("untracked", str(state.untracked)),
         ("waiting", str(state.waiting)),
+        ("visibility lag", "none seen" if seen is None else f"{seen:.1f} s seen"),
         ("reading age", age),
         ("paused", paused),
     ]

@@ -127,7 +127,7 @@ class Desk:
         self.beat_every = min(BEAT_MS / 1000, policy.lease_ttl / 3, policy.placement_timeout / 3)
         self.outbox: deque[Draft] = deque()
         self.own = OwnBooks()
-        self.reader = Reader(account, source_timeout, fetch, self.outbox.append, report)
+        self.reader = Reader(account, source_timeout, self.policy.lag, fetch, self.outbox.append, report)
         self.wants: dict[str, Want] = {}
         """Every caller that the ledger may have a seat for, by seat."""
         self.wants_ear = False

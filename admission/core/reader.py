@@ -29,6 +29,7 @@ class Reader:
     Args:
         account: The account's name.
         source_timeout: Seconds after which a reading of the provider is given up.
+        lag: The policy's visibility lag in milliseconds.
         fetch: Begins an attempt to read, by its token; its `Fetched` comes back as a message.
         send: Takes what the ledger is to be told.
         report: Takes what an operator should know.
@@ -38,12 +39,14 @@ class Reader:
         self,
         account: str,
         source_timeout: float,
+        lag: int,
         fetch: Callable[[int], None],
         send: Callable[[Draft], None],
         report: Report,
     ) -> None:
         self._account = account
         self._source_timeout = source_timeout
+        self._lag = lag
         self._fetch = fetch
         self._send = send
         self._report = report
@@ -54,6 +57,8 @@ class Reader:
         self.watchers: list[Box] = []
         """Who waits for a reading without a seat."""
         self.last_error: Exception | None = None
+        self._seen = lag
+        """The longest visibility lag that was seen, in milliseconds, and told of; the policy's, to begin with."""
         self._until: float | None = None
         """When the attempt that is under way here is given up."""
 
@@ -97,8 +102,9 @@ class Reader:
         text = "" if error is None else str(error)[:200]
         reading = Reading(fetched.t0, int(fetched.outcome), limit, count, stamp, retry_after, text)
 
-        def then(head: Head, _tail: Wire, _sent_at: float) -> None:
+        def then(head: Head, tail: Wire, _sent_at: float) -> None:
             self._written(fetched, Code(head.code))
+            self._look_at_lag(int(tail[0]))
 
         self._send(Draft(lambda _: reading, then, note=False, reads=True))
 
@@ -112,6 +118,12 @@ class Reader:
         if code in {Code.OVERLAPPING, Code.TOO_OLD, Code.CACHED, Code.DISBELIEVED}:
             self._report("reading_" + code.name.lower(), account=self._account)
         self._tell_watchers(fetched.error)
+
+    def _look_at_lag(self, seen: int) -> None:
+        """Say so when calls come into the count later than the policy believes."""
+        if seen > self._seen:
+            self._seen = seen
+            self._report("visibility_lag_short", account=self._account, seen=seen / 1000, own=self._lag / 1000)
 
     def lost(self, error: Exception | None) -> None:
         """The ledger did not take part in an attempt: it is over, and whoever waits hears of that."""

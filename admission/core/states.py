@@ -11,14 +11,14 @@ from admission.values import Lane, LaneStatus, Status
 if TYPE_CHECKING:
     from admission.ledger.wire import Head, Wire
 
-NUMBERS = 10
+NUMBERS = 11
 """How many numbers come before the pause's reason."""
 
 
 def status_of(account: str, head: Head, tail: Wire) -> Status:
     """Return an account's state as the verb `status` tells it."""
     numbers, reason, lanes = tail[:NUMBERS], tail[NUMBERS], tail[NUMBERS + 1 :]
-    limit, count, in_use, free, pending, held, untracked, age, booked, paused = map(int, numbers)
+    limit, count, in_use, free, pending, held, untracked, age, seen, booked, paused = map(int, numbers)
     return Status(
         account=account,
         limit=limit if limit >= 0 else None,
@@ -33,6 +33,7 @@ def status_of(account: str, head: Head, tail: Wire) -> Status:
         paused=bool(paused),
         pause_reason=str(reason) if paused else "",
         lanes=_lanes(lanes) or (LaneStatus(DEFAULT, head.waiting, booked, settings=Lane(DEFAULT)),),
+        visibility_lag_seen=seen / 1000 if seen >= 0 else None,
     )
 
 

@@ -19,6 +19,7 @@ from admission.ledger.lanes import LaneBook
 from admission.ledger.line import SCORES_PER_MS, Line, Member, Seat
 from admission.ledger.readings import Readings
 from admission.ledger.rule import Facts, Reservations
+from admission.ledger.visibility import Visibility
 from admission.ledger.wire import (
     BEAT_MS,
     COOL_MAX_MS,
@@ -88,6 +89,7 @@ class Book:
         self.members: dict[str, Member] = {}
         self.reservations = Reservations(self.members)
         self.readings = Readings()
+        self.visibility = Visibility()
         self.line = Line()
         self.lanes = LaneBook()
         self.cooling = Cooling()
@@ -537,10 +539,12 @@ class Book:
             self.members[process].barred = answer.outcome == Outcome.FINAL
         code = self.readings.write(process, answer, now, self._agreed.refresh, self._agreed.staleness)
         if code != Code.OK or answer.outcome != Outcome.READ:
-            return code, []
-        self.reservations.reading(answer.t0)
-        miscounted = answer.count < len(self.reservations.held)
-        return Code.DISBELIEVED if miscounted else Code.OK, []
+            return code, [self.visibility.seen]
+        kept = self.reservations
+        kept.reading(answer.t0)
+        held, young = len(kept.held), kept.young(answer.t0)
+        self.visibility.reading(now, answer.count, held, young, kept.gone, self._agreed.lag)
+        return Code.DISBELIEVED if answer.count < held else Code.OK, [self.visibility.seen]
 
     def status(self, now: int, _process: str, _request: AskStatus) -> tuple[Code, Wire]:
         """Tell the account's state."""
@@ -552,7 +556,8 @@ class Book:
         room = max(0, self._free(now) - self._agreed.headroom)
         numbers: Wire = [readings.limit, readings.count, self._in_use(), room, len(kept.pending)]
         lanes: list[Wire] = [[*row, self.line.waiting(row.name), kept.in_flight(row.name)] for row in self._rows()]
-        return Code.OK, [*numbers, len(kept.held), untracked, usage_age, len(kept.facts), *pause, *flatten(lanes)]
+        numbers += [len(kept.held), untracked, usage_age, self.visibility.seen, len(kept.facts)]
+        return Code.OK, [*numbers, *pause, *flatten(lanes)]
 
     def pause(self, now: int, _process: str, pause: Pause) -> tuple[Code, Wire]:
         """Pause or resume the account, or a lane; the newest word counts."""
@@ -609,6 +614,7 @@ class Book:
         self.line = Line()
         self.tombstones.clear()
         self.cooling = Cooling()
+        self.visibility.missed = 0
         self.readings.reset(self._open_after())
 
     def _open_after(self) -> int:

@@ -41,6 +41,11 @@ class Facts:
         """Whether the booking stays known, by its call id, after it is covered."""
         return self.kind in {Kind.TRACK, Kind.STARTED}
 
+    @property
+    def live(self) -> bool:
+        """Whether its holder says that its call is live."""
+        return bool(self.kind == Kind.HOLD and self.open and self.placed)
+
 
 class Reservations:
     """Every booked reservation of one account.
@@ -67,6 +72,8 @@ class Reservations:
         """When `max_call_duration` is over, by reservation."""
         self.calls: dict[str, tuple[str, int]] = {}
         """Call id to (reservation or `ENDED`, when to forget it)."""
+        self.gone = 0
+        """How many live calls were left, ended or lapsed."""
 
     def in_use(self, count: int) -> int:
         """Return the slots in use when the provider counts `count`."""
@@ -75,6 +82,12 @@ class Reservations:
     def in_flight(self, lane: str) -> int:
         """Return how many of a lane are booked."""
         return len(self.lanes.get(lane, ()))
+
+    def young(self, t0: int) -> list[int]:
+        """Return how long before `t0` each pending live call was accepted, in order."""
+        settles = ((self.facts[rid], settle) for rid, settle in self.pending.items())
+        ages = (t0 - (settle - facts.lag) for facts, settle in settles if facts.live)
+        return sorted(age for age in ages if age > 0)
 
     # What moves a reservation
 
@@ -115,7 +128,7 @@ class Reservations:
         facts = self.facts.get(rid)
         if facts is None:
             return Code.UNKNOWN
-        facts.open = 0
+        self._close(facts)
         if rid in self.pending and (by_value or facts.placed):
             self.pending[rid] = min(self.pending[rid], at + facts.lag)
         self._review(rid)
@@ -131,6 +144,7 @@ class Reservations:
             self.calls[call_id] = (ENDED, now + REMEMBER_MS)
         if facts is None:
             return Code.UNKNOWN
+        self._close(facts)
         self._drop(rid)
         return Code.OK
 
@@ -161,6 +175,8 @@ class Reservations:
             facts = Facts(process, entry.lane, entry.kind, claimed, entry.timeout, entry.lag)
             self._enter(entry.rid, facts)
             self.until[entry.rid] = now + entry.left
+        if not entry.open:
+            self._close(facts)
         facts.open = entry.open
         facts.placed = max(facts.placed, entry.placed)
         may_still_dial = facts.open and not facts.placed and facts.kind != Kind.HOLD
@@ -183,7 +199,7 @@ class Reservations:
         """A process was not heard for `lease_ttl`; return how many holds that takes out of held."""
         lapsed = 0
         for rid in [rid for rid, facts in self.facts.items() if facts.process == process and facts.open]:
-            self.facts[rid].open = 0
+            self._close(self.facts[rid])
             lapsed += rid in self.held
             self._review(rid)
         return lapsed
@@ -193,7 +209,7 @@ class Reservations:
         over = [rid for rid, until in self.until.items() if until <= now]
         for rid in over:
             del self.until[rid]
-            self.facts[rid].open = 0
+            self._close(self.facts[rid])
             self._review(rid)
         for call_id in [call_id for call_id, (_, forget) in self.calls.items() if forget <= now]:
             del self.calls[call_id]
@@ -215,6 +231,10 @@ class Reservations:
         self.held.discard(rid)
         if not live and not (facts.tracked and rid in self.until):
             self._drop(rid)
+
+    def _close(self, facts: Facts) -> None:
+        self.gone += facts.live
+        facts.open = 0
 
     def _enter(self, rid: str, facts: Facts) -> Facts:
         self.facts[rid] = facts

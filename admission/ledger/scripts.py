@@ -80,7 +80,7 @@ RECORDS: Mapping[str, Mapping[str, Field]] = {
     "clock": {
         "last": NUMBER, "offset": NUMBER, "expires": NUMBER, "next_due": Field("d", NEVER_MS), "heard": NUMBER,
         "grace_until": NUMBER, "claimed": NUMBER, "gap": NUMBER, "lapsed": NUMBER, "last_score": NUMBER,
-        "paced_until": NUMBER, "hinted": NUMBER,
+        "paced_until": NUMBER, "hinted": NUMBER, "gone": NUMBER,
     },
     "state": {
         "run_id": TEXT, "epoch": NUMBER, "opened": UNSET,
@@ -92,6 +92,7 @@ RECORDS: Mapping[str, Mapping[str, Field]] = {
         "fails": NUMBER, "retry_at": NUMBER, "mean": NUMBER, "error": TEXT,
         "cool_span": NUMBER, "cool_since": UNSET, "cool_after": UNSET, "cool_until": NUMBER,
         "lanes_at": NUMBER,
+        "seen": UNSET, "seen_at": NUMBER, "missed": NUMBER, "missed_calls": NUMBER, "missed_gone": NUMBER,
     },
     "member": {
         "since": NUMBER, "heard": NUMBER, "policy": TEXT, "asked": UNSET, "barred": SMALL, "silent": SMALL,

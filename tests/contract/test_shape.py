@@ -112,9 +112,12 @@ def test_decisions_do_no_io_and_know_no_clock(folder):
 
 LAYERS = [
     {"errors", "values"},
-    {"ledger.wire", "ledger.rule", "ledger.line", "ledger.lanes", "ledger.readings", "ledger.book", "ledger.scripts"},
+    {
+        "ledger.wire", "ledger.rule", "ledger.line", "ledger.lanes", "ledger.readings", "ledger.visibility",
+        "ledger.book", "ledger.scripts",
+    },
     {"core"},
-]
+]  # fmt: skip
 
 
 def test_imports_point_one_way():

@@ -72,6 +72,7 @@ FIELDS = {
         "paused": ...,
         "pause_reason": ...,
         "lanes": (),
+        "visibility_lag_seen": None,
     },
 }
 

@@ -341,3 +341,24 @@ def test_puretalk_that_never_moves_its_timestamp_ends_as_unavailable(colour):
 
     fakes = []
     colour.run(scenario())
+
+
+@both_colours
+async def test_the_visibility_lag_that_is_seen_is_told_and_one_that_is_set_too_low_is_warned_of(colour, caplog):
+    async with Stage(colour, limit=2, policy={"visibility_lag": 1.0}) as stage:
+        assert (await stage.read()).visibility_lag_seen is None
+        async with stage.guard.hold() as reservation:
+            reservation.placed("call-1")
+            await stage.pass_time(0.5)
+            await stage.read()
+            stage.provider.count = 1
+            await stage.pass_time(0.05)
+            assert 0.5 <= (await stage.read()).visibility_lag_seen < 0.6
+            assert "raise visibility_lag" not in caplog.text
+            stage.provider.count = 0
+            await stage.pass_time(1)
+            await stage.read()
+            stage.provider.count = 1
+            await stage.pass_time(0.05)
+            assert (await stage.read()).visibility_lag_seen > 1.0
+            assert "raise visibility_lag, it is 1.0 s" in caplog.text

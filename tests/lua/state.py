@@ -18,6 +18,7 @@ CLOCK, STATE, MEMBER, LANE = (tuple(RECORDS[name]) for name in ("clock", "state"
 READING = tuple(name for name in STATE[STATE.index("limit") : STATE.index("cool_span")] if name != "covers_to")
 POLICY = STATE[STATE.index("refresh") : STATE.index("limit")]
 COOLING = STATE[STATE.index("cool_span") : STATE.index("lanes_at")]
+VISIBILITY = STATE[STATE.index("seen") :]
 
 
 def of_book(book: Any) -> dict[str, Any]:
@@ -36,7 +37,9 @@ def of_book(book: Any) -> dict[str, Any]:
             line.last_score,
             book.paced_until,
             book.hinted,
+            kept.gone,
         ),
+        "visibility": astuple(book.visibility),
         "reading": {name: getattr(book.readings, name) for name in READING},
         "cooling": astuple(book.cooling),
         "covers_to": kept.t0,
@@ -119,6 +122,7 @@ def of_keys(replies: list[Any], ran_at: int) -> dict[str, Any]:
         "reading": {name: state[name] for name in READING},
         "cooling": tuple(state[name] for name in COOLING),
         "covers_to": state["covers_to"],
+        "visibility": tuple(state[name] for name in VISIBILITY),
         "members": members,
         "reservations": reservations,
         "calls": {

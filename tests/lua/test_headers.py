@@ -21,9 +21,10 @@ RETURNS = {
     "duty": ("token",),
     "lane": ("lanes_at", "changed", "lane..."),
     "pause": ("pause_at", "|", "lanes_at", "changed", "lane..."),
+    "reading": ("seen",),
     "requests": ("now", "epoch", "since", "waiting", "due_at", "next_at", "granted", "answer..."),
     "status": (
-        "limit", "count", "in_use", "room", "pending", "held", "untracked", "usage_age", "booked", "pause_on",
+        "limit", "count", "in_use", "room", "pending", "held", "untracked", "usage_age", "seen", "booked", "pause_on",
         "pause_reason", "lane...",
     ),
 }  # fmt: skip

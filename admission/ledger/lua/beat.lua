@@ -24,6 +24,7 @@ end
 --@include booking
 --@include binding
 --@include review
+--@include live
 --@include pausing
 --@include told
 
@@ -38,6 +39,9 @@ local function list(entry)
   if not booked then
     local claimed, over_at = now - entry.claimed_ms, now + entry.left_ms
     booked = new_reservation(entry.lane, entry.kind, claimed, entry.timeout_ms, entry.lag_ms, over_at)
+  end
+  if entry.open == 0 then
+    count_gone(booked)
   end
   booked.open = entry.open
   booked.placed = math.max(booked.placed, entry.placed)

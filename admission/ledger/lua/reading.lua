@@ -7,7 +7,7 @@
 -- ARGV[5]     stamp_us       us of the provider's clock, or -1
 -- ARGV[6]     retry_after_ms ms
 -- ARGV[7]     error          text
--- returns     code
+-- returns     code seen_ms
 -- writes      the newest reading, and the reservations that it covers
 -- atomicity   all or nothing; sent again it is dropped as overlapping
 
@@ -16,6 +16,7 @@ t0_ms, outcome, limit = tonumber(t0_ms), tonumber(outcome), tonumber(limit)
 count, stamp_us, retry_after_ms = tonumber(count), tonumber(stamp_us), tonumber(retry_after_ms)
 
 --@include review
+--@include live
 
 local function fail()
   local backoff = math.min(math.max(BACKOFF_MAX_MS, state.refresh), state.refresh * 2 ^ math.min(state.fails, 16))
@@ -39,12 +40,12 @@ local function is_cached()
   return not continues
 end
 
-local function cover()
-  local covered = redis.call('ZRANGEBYSCORE', settled(keys.pending), '-inf', '(' .. string.format('%d', t0_ms))
-  for first = 1, #covered, 1000 do
+--- Fetch the records of reservations.
+local function fetch_all(rids)
+  for first = 1, #rids, 1000 do
     local fields = {}
-    for index = first, math.min(first + 999, #covered) do
-      fields[#fields + 1] = 'r' .. covered[index]
+    for index = first, math.min(first + 999, #rids) do
+      fields[#fields + 1] = 'r' .. rids[index]
     end
     for index, text in ipairs(redis.call('HMGET', keys.account, unpack(fields))) do
       -- What this request has changed already is not in the hash yet.
@@ -53,8 +54,45 @@ local function cover()
       end
     end
   end
+end
+
+local function cover()
+  local covered = redis.call('ZRANGEBYSCORE', settled(keys.pending), '-inf', '(' .. string.format('%d', t0_ms))
+  fetch_all(covered)
   for _, rid in ipairs(covered) do
     review(rid, reservation(rid))
+  end
+end
+
+--- Note how late calls come into the count. See `visibility.py`.
+local function look_for_missing()
+  local held, young = number_of('held'), {}
+  local may_be_missing = count < held + number_of('pending')
+  if state.missed == 0 and not may_be_missing then
+    return
+  end
+  if may_be_missing then
+    local pending = redis.call('ZRANGEBYSCORE', settled(keys.pending), '-inf', '(+inf')
+    fetch_all(pending)
+    for _, rid in ipairs(pending) do
+      local booked = reservation(rid)
+      local age = t0_ms - (booked.settle - booked.lag)
+      if is_live(booked) and age > 0 then
+        young[#young + 1] = age
+      end
+    end
+    table.sort(young)
+  end
+  if state.missed > 0 and clock.gone == state.missed_gone and count >= state.missed_calls then
+    if state.missed >= state.seen or now - state.seen_at > REMEMBER_MS then
+      state.seen, state.seen_at = state.missed, now
+    end
+  end
+  state.missed = 0
+  local missing = held + #young - count
+  if missing > 0 then
+    state.missed = missing <= #young and young[missing] or state.lag + 1
+    state.missed_calls, state.missed_gone = held + #young, clock.gone
   end
 end
 
@@ -91,7 +129,9 @@ local function reading()
   state.t0, state.t1, state.covers_to = t0_ms, now, t0_ms
   state.error = ''
   cover()
+  look_for_missing()
   return count < number_of('held') and DISBELIEVED or OK
 end
 
 code = reading()
+tail = {code, state.seen}

@@ -7,6 +7,7 @@
 
 if now >= clock.next_due then
 --@include review
+--@include live
 
   --- Return entries of `processes`: what a process has of one letter, all or some of it.
   local function entries_of(letter, owner, over_by, limit)
@@ -30,6 +31,7 @@ if now >= clock.next_due then
       for _, entry in ipairs(entries_of(letter, owner, now)) do
         local rid = parse(entry, owner)
         local booked = reservation(rid)
+        count_gone(booked)
         booked.open, booked.over_at = 0, NONE
         review(rid, booked)
         clock.lapsed = clock.lapsed + 1
@@ -63,6 +65,7 @@ if now >= clock.next_due then
       for _, entry in ipairs(entries) do
         local rid = parse(entry, owner)
         local booked = reservation(rid)
+        count_gone(booked)
         booked.open = 0
         review(rid, booked)
       end

@@ -2,6 +2,7 @@
 
 --@include twin
 --@include drop
+--@include live
 
 local function end_call(rid, call_id)
   local booked = reservation(rid)
@@ -21,6 +22,7 @@ local function end_call(rid, call_id)
   if not booked then
     return UNKNOWN
   end
+  count_gone(booked)
   drop(rid, booked)
   return OK
 end

@@ -23,7 +23,8 @@ do
   local settings = parse_policy(policy)
   state.refresh, state.staleness, state.lease, state.headroom = unpack(settings, 1, 4)
   state.max_waiting, state.lag, state.duration, state.pace = unpack(settings, 5, 8)
-  state.covers_to = -1
+  state.covers_to, state.missed = -1, 0
+  clock.gone = 0
   state.cool_span, state.cool_since, state.cool_after, state.cool_until = 0, -1, -1, 0
   state.open_after = epoch_open_after()
   state.earlier, state.begun, state.reader = -1, -1, ''
