@@ -13,7 +13,7 @@ from admission.core.desk import Desk, direct_answer
 from admission.core.messages import Admitted, Answer, AskDirectly, Post, Want
 from admission.errors import UsageError
 from admission.ledger.book import Book
-from admission.ledger.wire import BEAT_MS, runs
+from admission.ledger.wire import DEFAULT, runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -23,13 +23,12 @@ if TYPE_CHECKING:
     from admission.core.plans import Heard
     from admission.ledger.wire import Kind, Request, Who, Wire
     from admission.reservation import Reservation
-    from admission.values import Policy, Usage
+    from admission.values import Lane, Policy, Usage
     from tests.simulation.agenda import Agenda
     from tests.simulation.provider import Provider
 
 ACCOUNT = "acme"
 SOURCE_TIMEOUT = 2.0
-BEAT = BEAT_MS / 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +136,18 @@ class Process:
         name: Its name in the ledger.
         policy: The guard's.
         agenda, ledger, provider, weather: The world.
+        lanes: The lanes that the guard declares.
     """
 
     def __init__(
-        self, name: str, policy: Policy, agenda: Agenda, ledger: Ledger, provider: Provider, weather: Weather
+        self,
+        name: str,
+        policy: Policy,
+        agenda: Agenda,
+        ledger: Ledger,
+        provider: Provider,
+        weather: Weather,
+        lanes: tuple[Lane, ...] = (),
     ) -> None:
         self.name = name
         self.policy = policy
@@ -154,7 +161,7 @@ class Process:
         self.tasks: set[Task] = set()
         self.reservations: list[Reservation] = []
         self.desk = Desk(
-            ACCOUNT, name, policy, source_timeout=SOURCE_TIMEOUT, fetch=self._fetch,
+            ACCOUNT, name, policy, lanes=lanes, source_timeout=SOURCE_TIMEOUT, fetch=self._fetch,
             report=lambda event, **_: self.events.update([event]),
         )  # fmt: skip
         self.numbers = count()
@@ -282,12 +289,12 @@ class Process:
 
     # Callers
 
-    def want(self, box: Box, kind: Kind, timeout: float | None) -> Want:
+    def want(self, box: Box, kind: Kind, timeout: float | None, lane: str = DEFAULT) -> Want:
         """Return what a caller wants, as a guard makes it."""
         seat = f"{self.name}.{next(self._names):x}"
         now = self.agenda.now()
         deadline = None if timeout is None else now + timeout
-        return Want(box, seat, seat, "default", kind, self.policy, now, deadline, join=timeout != 0)
+        return Want(box, seat, seat, lane, kind, self.policy, now, deadline, join=timeout != 0)
 
     def mint(self) -> str:
         """Return a name for a reservation."""

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from admission.core import plans
 from admission.core.exits import ByValue, judge
-from admission.core.messages import GiveUp, TellEnded
+from admission.core.messages import GiveUp, TellEnded, TellStarted
 from admission.errors import AdmissionError, CallRejected, NotPlaced
-from admission.ledger.wire import Kind
+from admission.ledger.wire import DEFAULT, Kind
 from admission.reservation import Reservation
 from admission.schedule import Schedule
 from tests.simulation.fleet import ACCOUNT, SOURCE_TIMEOUT, Box, Pause, Task, drive
@@ -33,12 +33,15 @@ class Job:
     Attributes:
         dial: Seconds until the provider has accepted the call, from and to.
         told: What became of callers, counted.
+        names: Makes names of calls.
+        lane: The lane that it is in.
     """
 
     task: Task
     dial: tuple[float, float]
     told: Counter[str]
     names: Callable[[], str]
+    lane: str = DEFAULT
 
     @property
     def process(self) -> Process:
@@ -53,7 +56,7 @@ class Job:
     def admitted(self, kind: Kind, timeout: float | None) -> Generator[Pause, Mail | None, Reservation | None]:
         """Wait for a slot; whatever interrupts the wait gives up. Returns `None` when none was had."""
         process = self.process
-        want = process.want(self.task.box, kind, timeout)
+        want = process.want(self.task.box, kind, timeout, self.lane)
         try:
             plan = plans.admit(want, Schedule(), process.mint, SOURCE_TIMEOUT)
             booking: Booking = yield from drive(self.task, plan)
@@ -157,6 +160,11 @@ def track(job: Job, timeout: float | None) -> Steps:
     call_id = job.names()
     with left(reservation):
         call = yield from job.dialled(reservation)
+        if agenda.happens(0.3):  # its start is told by a webhook too, before or after its caller tells of it
+            began, process = agenda.now(), job.process
+            started = TellStarted(Box(job.task), process.mint(), call_id, began)
+            agenda.after(agenda.between((0.0, 1.0)), lambda: process.post(started))
+            yield Pause(agenda.now() + agenda.between((0.0, 1.0)))
         if not call.live and agenda.happens(0.5):  # its end is told before its beginning
             job.process.post(TellEnded(Box(job.task), call_id))
         reservation.placed(call_id)

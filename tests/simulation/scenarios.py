@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from admission.values import Lane
 from tests.simulation.fleet import Weather
 
 MIX = {"hold": 6, "hold_unsaid": 1, "bare": 1, "place": 5, "track": 4, "none": 1, "failing": 0.5}
@@ -20,12 +21,16 @@ class Scenario:
         lag: The provider's visibility lag in seconds, which is also the policy's.
         processes: How many the fleet has; `callers`: of each.
         mix: How often callers do what.
+        lanes: What every process declares; callers are in any of them. `lane_moves`: seconds after which one is set
+            anew or paused, 0 for never.
+        webhooks: Share of the foreign calls whose start and end somebody is told of, up to 3 s later.
         timeouts: Seconds that callers wait at most, `None` for ever.
         dial: Seconds of a dial, from and to. A placement timeout is 4 s.
         weather: What is lost and how long all takes.
         kills, stalls, cancels, outages, losses: Mean seconds between two of each; 0 for none.
         stall: Seconds that a process stands still, from and to; `outage`: that the ledger is away.
-        strict: Whether a line that stands still while there is room is a fault: not where its processes stall.
+        strict: Whether a line that stands still while there is room is a fault, and a lane above its cap: not where
+            processes stall, or what they say is lost.
         seconds: How long it goes on.
     """
 
@@ -37,6 +42,9 @@ class Scenario:
     processes: int = 4
     callers: int = 8
     mix: dict[str, float] = field(default_factory=lambda: dict(MIX))
+    lanes: tuple[Lane, ...] = ()
+    lane_moves: float = 0.0
+    webhooks: float = 0.0
     timeouts: tuple[float | None, ...] = (None, None, None, 3.0, 0.5, 0.0)
     dial: tuple[float, float] = (0.1, 2.0)
     weather: Weather = field(default_factory=Weather)
@@ -50,6 +58,13 @@ class Scenario:
     strict: bool = True
     seconds: float = 90.0
 
+
+LANES = (
+    Lane("callbacks"),
+    Lane("bulk", priority=1, weight=3.0, promote_after=8.0),
+    Lane("capped", priority=1, max_in_flight=2),
+    Lane("kept", priority=2, headroom=1),
+)
 
 SCENARIOS = {
     "calm": Scenario(),
@@ -69,9 +84,12 @@ SCENARIOS = {
     "long outages": Scenario(outages=25.0, outage=(10.0, 30.0), strict=False),
     "lost ledger": Scenario(losses=15.0, strict=False),
     "bad readings": Scenario(weather=Weather(reading=(0.05, 2.5), failed_readings=0.3, cached_readings=0.2)),
+    "lanes": Scenario(limits=(3, 6, 12), lanes=LANES),
+    "lanes that change": Scenario(limits=(3, 6, 12), lanes=LANES, lane_moves=6.0),
+    "webhooks": Scenario(limits=(5, 12), foreign=4, foreign_moves=4.0, webhooks=0.8),
     "everything": Scenario(
         foreign=2, limits=(5, 12), foreign_moves=20.0, kills=15.0, stalls=15.0, cancels=3.0, outages=30.0, losses=45.0,
         weather=Weather(lost_requests=0.02, lost_replies=0.02, lost_wakes=0.1, failed_readings=0.1), strict=False,
-        mix=MIX | {"refused": 0.2},
+        mix=MIX | {"refused": 0.2}, lanes=LANES, lane_moves=20.0, webhooks=0.5,
     ),
 }  # fmt: skip

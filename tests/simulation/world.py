@@ -7,17 +7,19 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from admission.ledger.wire import Kind
+from admission.core.messages import SetLane, SetPause, TellEnded, TellStarted
+from admission.ledger.wire import DEFAULT, Kind
 from admission.values import Policy
 from tests.property.test_rule_machine import check_line, check_reservations
 from tests.simulation.agenda import Agenda
-from tests.simulation.fleet import Ledger, Pause, Process, Task, Weather
+from tests.simulation.fleet import Box, Ledger, Pause, Process, Task, Weather
 from tests.simulation.jobs import CALLS, Job
 from tests.simulation.provider import Provider
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from admission.core.messages import Message
     from admission.ledger.book import Book
     from tests.simulation.scenarios import Scenario
 
@@ -87,6 +89,8 @@ class World:
         self.figures = Figures(seeds=1)
         self.processes: list[Process] = []
         self._names = itertools.count()
+        self._foreign: list[str] = []
+        """Calls of others that began while it was looked at, the oldest first."""
         self._runs = 0
         self._idle_since: float | None = None
         self._quiet_since = 0.0
@@ -105,6 +109,7 @@ class World:
             (scenario.kills, self._kill), (scenario.stalls, self._stall), (scenario.cancels, self._cancel),
             (scenario.outages, self._fall_away), (scenario.losses, self._lose),
             (scenario.limit_moves, self._move_limit), (scenario.foreign_moves, self._move_foreign),
+            (scenario.lane_moves, self._move_lane),
         ):  # fmt: skip
             if mean:
                 self._now_and_then(mean, happen)
@@ -137,7 +142,8 @@ class World:
 
     def _fork(self) -> None:
         name = f"p{next(self._names)}.0"
-        process = Process(name, self.policy, self.agenda, self.ledger, self.provider, self.weather)
+        world = self.agenda, self.ledger, self.provider, self.weather
+        process = Process(name, self.policy, *world, self.scenario.lanes)
         self.processes.append(process)
         for _ in range(self.scenario.callers):
             self._call(process, self.agenda.dice.random())
@@ -145,8 +151,9 @@ class World:
     def _call(self, process: Process, after: float) -> None:
         """Have a caller of a process begin, and another one when it is done."""
         task = Task(process)
-        job = Job(task, self.scenario.dial, self.figures.told, lambda: f"call{next(self._names)}")
         dice, mix = self.agenda.dice, self.scenario.mix
+        lane = dice.choice([DEFAULT, *(lane.name for lane in self.scenario.lanes)])
+        job = Job(task, self.scenario.dial, self.figures.told, self._name, lane)
         call = CALLS[dice.choices(list(mix), list(mix.values()))[0]]
         timeout = dice.choice(self.scenario.timeouts)
 
@@ -167,6 +174,9 @@ class World:
                 task.begin(steps())  # type: ignore[arg-type]  # a generator
 
         process.at(self.agenda.now() + after, begin)
+
+    def _name(self) -> str:
+        return f"call{next(self._names)}"
 
     def _some(self) -> Process | None:
         alive = [process for process in self.processes if process.alive]
@@ -203,7 +213,31 @@ class World:
         self.provider.set_limit(self.agenda.dice.choice(self.scenario.limits))
 
     def _move_foreign(self) -> None:
-        self.provider.set_foreign(self.agenda.dice.randint(0, self.scenario.foreign))
+        before, after = self.provider.foreign, self.agenda.dice.randint(0, self.scenario.foreign)
+        self.provider.set_foreign(after)
+        for _ in range(before, after):
+            self._foreign.append(self._name())
+            self._tell_of(self._foreign[-1], lambda box, call_id, at: TellStarted(box, self._name(), call_id, at))
+        for _ in range(after, before):
+            if self._foreign:
+                self._tell_of(self._foreign.pop(0), lambda box, call_id, _: TellEnded(box, call_id))
+
+    def _tell_of(self, call_id: str, make: Callable[[Box, str, float], Message]) -> None:
+        """Have a process be told of a call of others, or not."""
+        process, at = self._some(), self.agenda.now()
+        if process and self.agenda.happens(self.scenario.webhooks):
+            message = make(Box(Task(process)), call_id, at)
+            self.agenda.after(self.agenda.between((0.0, 3.0)), lambda: process.post(message))
+
+    def _move_lane(self) -> None:
+        process, dice = self._some(), self.agenda.dice
+        if process:
+            box, lane = Box(Task(process)), dice.choice(self.scenario.lanes)
+            if self.agenda.happens(0.3):
+                process.post(SetPause(box, on=self.agenda.happens(0.5), reason="a while", lane=lane.name))
+            else:
+                changed = replace(lane, weight=dice.choice([0.5, 1.0, 4.0]), priority=dice.choice([0, 1, 2]))
+                process.post(SetLane(box, changed))
 
     def _heal(self) -> None:
         """From now on nothing goes wrong, and others have no calls."""
@@ -220,6 +254,9 @@ class World:
         if self._runs % 50 == 0:
             check_reservations(book)
             check_line(book, int(self.agenda.now() * 1000))
+        for lane in self.scenario.lanes if self.scenario.strict else ():
+            if lane.max_in_flight and book.reservations.in_flight(lane.name) > lane.max_in_flight:
+                raise Fault(f"{book.reservations.in_flight(lane.name)} in lane {lane.name} of {lane.max_in_flight}")
 
     def _watch(self) -> None:
         """A line does not stand still while there is room."""
@@ -228,7 +265,7 @@ class World:
         now, book = self.agenda.now(), self.ledger.book
         ms = int(now * 1000)
         parked = [process for process, lanes in book.line.parked.items() if lanes]
-        stuck = bool(parked) and not book.line.offers and book._free(ms) > 0
+        stuck = bool(parked) and not book.line.offers and book._next(ms, book._free(ms)) is not None
         if not stuck:
             self._idle_since = None
         elif self._idle_since is None:
