@@ -290,7 +290,7 @@ class Clerk:
         desk = self._desks.get(process)
         if desk is not None:
             self._active[process] = desk
-            desk.offered(seats)
+            desk.offered(seats, self.clock.now())
 
     def _only_notes(self) -> bool:
         """Whether all that is to be sent is notes that nobody waits for, and no line is served by them."""

@@ -153,12 +153,15 @@ class Desk:
         self._granted = ""
         self._handed: deque[tuple[float, Want]] = deque()
         """To whom slots were handed over, and when, until they have taken them."""
+        self._stalled = False
+        """Whether somebody did not take one at all, and no caller was heard of since."""
         self._clock = ClockWatch()
 
     # Messages of callers
 
     def handle(self, message: Message, now: float) -> None:  # noqa: C901, PLR0912 - one line a message
         """Take one message."""
+        self._stalled = False
         match message:
             case AskFor(want):
                 self._ask(want, now)
@@ -441,10 +444,17 @@ class Desk:
         if self._lapsed is not None and int(lapsed) > self._lapsed:
             self.report("lapsed", account=self.account, reservations=int(lapsed) - self._lapsed)
         self._lapsed = int(lapsed)
-        self.offered([str(seat) for seat in rest[fields:]])
+        self._tell_offers([str(seat) for seat in rest[fields:]])
 
-    def offered(self, seats: list[str]) -> None:
-        """Slots are offered to these seats of this process."""
+    def offered(self, seats: list[str], now: float) -> None:
+        """Slots are offered to these seats of this process, as a wake-up message says: have them handed over."""
+        known = [] if self._is_slow(now) else [seat for seat in seats if seat in self.wants]
+        if known:
+            self._beat_at = now
+        self._tell_offers([seat for seat in seats if seat not in known])
+
+    def _tell_offers(self, seats: list[str]) -> None:
+        """Let those who wait in these seats claim what they are offered."""
         for seat in seats:
             want = self.wants.get(seat)
             if want is not None:
@@ -462,14 +472,17 @@ class Desk:
 
     def take(self, now: float) -> list[tuple[Draft, Who, Request]]:
         """Take everything out of the outbox, made for sending now."""
-        slow = self._handed and now - self._handed[0][0] > SLOW
-        who = self._who(learnt=-1 if slow else self._learnt)
+        who = self._who(learnt=-1 if self._is_slow(now) else self._learnt)
         batch = []
         while self.outbox:
             draft = self.outbox.popleft()
             draft.sent_at = now
             batch.append((draft, who, draft.make(now)))
         return batch
+
+    def _is_slow(self, now: float) -> bool:
+        """Whether waiters do not take what is handed over to them: then they must claim, and so show that they live."""
+        return self._stalled or (bool(self._handed) and now - self._handed[0][0] > SLOW)
 
     def _who(self, *, learnt: int = -1) -> Who:
         return Who(self.process, self._epoch, self._policy_text, learnt)
@@ -528,6 +541,7 @@ class Desk:
             _, want = self._handed.popleft()
             booking = want.take()
             if booking is not None:
+                self._stalled = True
                 self.report("handed_back", account=self.account, reservation=booking.rid)
                 self._note(SayEnded(booking.rid, placed=False), now)
 

@@ -111,6 +111,8 @@ class Book:
         """The `paced_until` of which the head of the line was told."""
         self.speaker = ""
         """The process that speaks, if slots may be handed over to its waiters."""
+        self.takes_up = False
+        """Whether its open offers are still to be looked at."""
         self.lapsed = 0
         self.wakes: list[tuple[str, str]] = []
         """Seats to wake, with their processes: they have an offer, or wait for the pace. Whoever runs the verb takes
@@ -125,7 +127,7 @@ class Book:
         """
         if not self.epoch:
             self._new_epoch(now, PolicyWire.parse(who.policy))
-        self.speaker = ""
+        self.speaker, self.takes_up = "", False
         if who.epoch == self.epoch:
             self._hear(now, who)
             self._run_due(now)
@@ -162,7 +164,8 @@ class Book:
         member.silent = False
         if who.learnt >= member.handed_at:
             member.handed = ""
-        self.speaker = who.process if who.learnt >= 0 else ""
+        self.takes_up = who.learnt >= 0
+        self.speaker = who.process if self.takes_up else ""
 
     def _agree(self) -> None:
         """Take the stricter of each account-wide setting of the processes heard."""
@@ -240,6 +243,8 @@ class Book:
 
     def _serve(self, now: int) -> None:
         """Offer what is free to the lane whose turn it is."""
+        if self.takes_up:
+            self._take_up()
         if not self.line.parked:
             return
         free = self._free(now) - len(self.line.offers)
@@ -256,6 +261,14 @@ class Book:
                 self.wakes.append((place.process, seat))
             free -= 1
             starts -= 1
+
+    def _take_up(self) -> None:
+        """Take back the offers of the process that speaks, so that it is handed over what was only offered to it."""
+        self.takes_up = False
+        for seat in list(self.line.offers):
+            place = self.line.seats[seat]
+            if place.process == self.speaker and not self._unfit(place):
+                self.line.take_back(seat)
 
     def _hand_over(self, now: int, seat: str, place: Seat) -> None:
         """Claim for a waiter of the process that speaks: it is surely there, and hears of it in its reply."""

@@ -215,7 +215,7 @@ class Process:
         """A wake-up message came."""
 
         def hear() -> None:
-            self.desk.offered([seat])
+            self.desk.offered([seat], self.agenda.now())
             self._plan(self.agenda.now())
 
         self.at(self.agenda.now(), hear)

@@ -6,7 +6,7 @@ import pytest
 
 from admission import Policy, Saturated
 from admission.core.desk import GIVEN_UP, SLOW, Desk
-from admission.core.messages import AskFor, GiveUp, Handed, Post, SayEnded, Wait, Want
+from admission.core.messages import AskFor, GiveUp, Handed, Offered, Post, SayEnded, Wait, Want
 from admission.core.ownbooks import granted
 from admission.ledger.book import Book
 from admission.ledger.wire import (
@@ -125,6 +125,33 @@ def test_a_listed_reservation_is_claimed_once():
     assert not ledger.book.line.seats
 
 
+def test_what_is_offered_to_a_process_is_handed_over_as_soon_as_it_speaks():
+    ledger = Ledger()
+    ledger.ask("q", "w")
+    ledger.say("p", Ended("x", ""), learnt=0)
+    head = ledger.say("q", Beat(0, 0, "", 0, ()), learnt=0)
+    assert [told.seat for told in HandOver.parse(head.granted)] == ["w"]
+    assert not ledger.book.line.offers
+
+
+def test_but_not_where_its_waiters_are_slow():
+    ledger = Ledger()
+    ledger.ask("q", "w")
+    ledger.say("p", Ended("x", ""), learnt=0)
+    assert ledger.say("q", Beat(0, 0, "", 0, ()), learnt=-1).granted == ""
+    assert set(ledger.book.line.offers) == {"w"}
+
+
+def test_an_offer_whose_slot_is_gone_by_then_is_lost_and_the_seat_stays():
+    ledger = Ledger()
+    ledger.ask("q", "w")
+    ledger.say("p", Ended("x", ""), learnt=0)
+    ledger.say("p", Reading(ledger.now, 0, 0, 0, -1, 0, ""))  # the limit is 0 now
+    assert ledger.say("q", Beat(0, 0, "", 0, ()), learnt=0).granted == ""
+    assert not ledger.book.line.offers
+    assert set(ledger.book.line.seats) == {"w"}
+
+
 # The caller
 
 
@@ -221,6 +248,41 @@ def test_what_nobody_takes_goes_back_after_a_second():
     assert table.want.take() is None
     assert table.reports == ["handed_back"]
     assert not table.desk.own.bookings
+
+
+def test_whose_waiters_do_not_take_what_they_get_must_claim_until_one_is_heard_of():
+    table = Table()
+    table.hand_over()
+    table.now += GIVEN_UP
+    table.desk.tick(table.now)
+    assert {who.learnt for _, who, _ in table.desk.take(table.now)} == {-1}
+    table.desk.handle(AskFor(Want(Box(), "s2", "s2", "default", Kind.HOLD, POLICY, 0, None, join=True)), table.now)
+    assert {who.learnt for _, who, _ in table.desk.take(table.now)} == {1}
+
+
+def test_a_wake_up_has_what_is_offered_handed_over():
+    table = Table()
+    table.desk.offered(["seat"], table.now)
+    assert table.desk.wake_at() <= table.now
+    table.desk.tick(table.now)
+    assert [(type(request), who.learnt) for _, who, request in table.desk.take(table.now)] == [(Beat, 0)]
+    assert table.box.mail == []
+
+
+def test_a_wake_up_lets_a_slow_waiter_claim():
+    table = Table()
+    table.hand_over()
+    other = Want(Box(), "s2", "s2", "default", Kind.HOLD, POLICY, 0, None, join=True)
+    table.desk.handle(AskFor(other), table.now)
+    table.now += 2 * SLOW
+    table.desk.offered(["s2"], table.now)
+    assert [type(mail) for mail in other.box.mail] == [Offered]
+
+
+def test_a_wake_up_for_a_seat_in_which_nobody_waits_withdraws_it():
+    table = Table()
+    table.desk.offered(["gone"], table.now)
+    assert Withdraw("gone", "") in table.reply()
 
 
 def test_what_was_taken_stays():

@@ -16,6 +16,7 @@
 local line
 local wakes = {}
 local headed
+local takes_up = learnt >= 0
 
 --- Return the functions of the line. They are made when first used: most requests find nobody waiting.
 local function the_line()
@@ -370,8 +371,22 @@ local function the_line()
     me.handed = me.handed .. string.format('%d %s %s %d\n', me.handed_at, seat, rid, claimed)
   end
 
+  --- Take back the offers of the process that speaks, so that it is handed over what was only offered to it.
+  local function take_up()
+    takes_up = false
+    for _, seat in ipairs(number_of('offers') > 0 and line.offered_to(process) or {}) do
+      local place = line.place_of(seat)
+      if not unfit(place.lane, lane_of(place.lane), place.kind) then
+        line.take_back(seat, place)
+      end
+    end
+  end
+
   --- Offer what is free to the lane whose turn it is.
   function line.serve()
+    if takes_up then
+      take_up()
+    end
     if number_of('waiting') == number_of('offers') then
       return
     end
