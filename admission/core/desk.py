@@ -288,7 +288,8 @@ class Desk:
         want.handed.clear()
         self.wants.pop(want.seat, None)
         self.own.bookings.pop(want.rid, None)
-        for draft in [draft for draft in self.outbox if draft.want is want and not draft.sent_at]:
+        # What it asked for need not be sent any more; the refusal of the reservation that it had before must be.
+        for draft in [d for d in self.outbox if d.want is want and d.box is not None and not d.sent_at]:
             self.outbox.remove(draft)
 
         def then(head: Head, tail: Wire, _sent_at: float) -> None:

@@ -8,7 +8,18 @@ import pytest
 
 from admission import Policy
 from admission.core.desk import Desk, direct_answer
-from admission.core.messages import Admitted, Answer, AskFor, GetStatus, GiveUp, Offered, SayEnded, SayPlaced, Want
+from admission.core.messages import (
+    Admitted,
+    Answer,
+    AskFor,
+    GetStatus,
+    GiveUp,
+    Offered,
+    SayEnded,
+    SayPlaced,
+    SayRefused,
+    Want,
+)
 from admission.ledger.book import Book
 from admission.ledger.wire import Ask, Beat, Code, Kind, Reading, Withdraw
 
@@ -119,6 +130,23 @@ def test_a_deadline_that_has_passed_is_not_moved_along_by_a_later_beat(slept):
     pair.desk.tick(pair.now)
     pair.say()
     assert (booking.deadline < pair.now) is slept
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["before it was sent", "afterwards"])
+def test_a_refusal_is_told_although_its_caller_gives_up_what_it_asks_for_next(at_once):
+    pair = Pair()
+    want = pair.want()
+    pair.say(AskFor(want))
+    again = replace(pair.want(), asked=True)
+    said = [SayRefused(want.rid, pair.now, None, again), GiveUp(again)]
+    if at_once:
+        pair.say(*said)
+    else:
+        for message in said:
+            pair.say(message)
+    assert want.rid not in pair.book.reservations.facts
+    assert pair.book.cooling.span
+    assert not len(pair.book.line)
 
 
 def full(**more):
