@@ -423,7 +423,7 @@ class Desk:
             self._beat_at = None
             return
         self._beat_at = now + self.beat_every
-        self.outbox.append(self._beat_draft(self.own.to_list()))
+        self.outbox.append(self._beat_draft(self.own.to_list(now)))
 
     def _beat_draft(self, listed: list[Booking]) -> Draft:
         def then(_head: Head, tail: Wire, sent_at: float) -> None:

@@ -105,10 +105,9 @@ class Booking:
         """When `max_call_duration` is over."""
         return self.granted_at + self.policy.max_call_duration
 
-    @property
-    def may_still_dial(self) -> bool:
-        """Whether its open block places a call and has not said so yet."""
-        return self.open and not self.placed and self.kind is not Kind.HOLD
+    def may_still_dial(self, now: float) -> bool:
+        """Whether its open block places a call and has not said so yet; not for longer than any call lasts."""
+        return self.open and not self.placed and self.kind is not Kind.HOLD and now < self.until
 
 
 # Messages to the desk. Those of `LATER` may wait a moment, so that many are taken together.

@@ -86,9 +86,9 @@ class OwnBooks:
         """Whether a block is open."""
         return any(booking.open for booking in self.bookings.values())
 
-    def to_list(self) -> list[Booking]:
+    def to_list(self, now: float) -> list[Booking]:
         """Return what every beat lists: place blocks whose dial may still come, and holds that were placed late."""
-        return [b for b in self.bookings.values() if b.may_still_dial or (b.late and b.open)]
+        return [b for b in self.bookings.values() if b.may_still_dial(now) or (b.late and b.open)]
 
     def entries(self, listed: Iterable[Booking], now: float) -> tuple[Entry, ...]:
         """Return these reservations as a beat lists them, less those that are gone meanwhile."""
@@ -101,7 +101,7 @@ class OwnBooks:
         One that had passed by then has passed for good: its slot may have gone to another caller, so a dial is late.
         """
         for booking in listed:
-            if booking.may_still_dial and sent_at <= booking.deadline:
+            if booking.may_still_dial(sent_at) and sent_at <= booking.deadline:
                 booking.deadline = max(booking.deadline, sent_at + booking.policy.placement_timeout)
                 booking.settle_at = max(booking.settle_at, booking.deadline + booking.policy.visibility_lag)
 
@@ -138,7 +138,7 @@ def _entry(booking: Booking, now: float) -> Entry:
         lag=lag,
         placed=int(booking.placed),
         open=int(booking.open),
-        settle=timeout + lag if booking.may_still_dial else millis(booking.settle_at - now),
+        settle=timeout + lag if booking.may_still_dial(now) else millis(booking.settle_at - now),
         left=max(1, millis(booking.until - now)),
         call_id=booking.call_id,
     )

@@ -185,6 +185,18 @@ async def test_a_forgotten_block_that_places_stops_to_extend_its_deadline(colour
 
 
 @both_colours
+async def test_a_block_that_places_and_is_never_left_keeps_its_slot_for_one_longest_call(colour):
+    async with Stage(colour, policy={"max_call_duration": 30}) as stage:
+        block = stage.guard.place()
+        await block.__aenter__()
+        await stage.pass_time(30)
+        assert (await stage.read()).pending == 1
+        await stage.pass_time(SETTLE + 0.1)
+        assert (await stage.read()).in_use == 0
+        await block.__aexit__(None, None, None)
+
+
+@both_colours
 async def test_a_forgotten_reservation_is_left_also_where_warnings_are_errors(colour, monkeypatch):
     raised = []
     monkeypatch.setattr("sys.unraisablehook", lambda unraisable: raised.append(unraisable.exc_type))

@@ -132,6 +132,25 @@ def test_a_deadline_that_has_passed_is_not_moved_along_by_a_later_beat(slept):
     assert (booking.deadline < pair.now) is slept
 
 
+def test_a_deadline_is_not_moved_along_for_longer_than_any_call_lasts():
+    pair = Pair()
+    policy = replace(POLICY, max_call_duration=20)
+    want = replace(pair.want(), kind=Kind.PLACE, policy=policy)
+    pair.say(AskFor(want))
+    until = pair.now + 20
+    booking = pair.desk.own.bookings[want.rid]
+    while pair.now < until + POLICY.placement_timeout + POLICY.visibility_lag:
+        pair.after(1)
+        pair.desk.tick(pair.now)
+        pair.say()
+    pair.read()
+    assert booking.deadline < pair.now
+    assert not pair.book.reservations.facts.keys() & {want.rid}
+    # A dial that comes after all is late, and booked.
+    pair.say(SayPlaced(want.rid, pair.now, late=True))
+    assert pair.book.reservations.pending.keys() >= {want.rid}
+
+
 @pytest.mark.parametrize("at_once", [True, False], ids=["before it was sent", "afterwards"])
 def test_a_refusal_is_told_although_its_caller_gives_up_what_it_asks_for_next(at_once):
     pair = Pair()
