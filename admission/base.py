@@ -17,7 +17,7 @@ from admission.errors import CallRejected, Closed, ConfigurationError, UsageErro
 from admission.ledger.memory import MemoryLedger
 from admission.ledger.wire import Kind, Outcome
 from admission.process import PerProcess, process_token
-from admission.reservation import clean_call_id, encloses
+from admission.reservation import encloses
 from admission.schedule import Schedule
 from admission.values import Lane, Policy, Usage, check_name, check_timeout
 
@@ -315,9 +315,11 @@ class BlockBase:
         if self._call_id is None:
             return
         try:
-            reservation.placed(clean_call_id(self._call_id(answer)))
+            call_id = str(self._call_id(answer))
         except Exception:
             logger.exception("admission: call_id() failed for %r; the call is booked without its id", reservation)
+            return
+        reservation.placed(call_id)
 
     def _may_retry(self, want: Want, way: object, now: float) -> bool:
         """Whether a refused run of a decorated function goes back to the head of the line."""
