@@ -12,7 +12,7 @@ from admission import direct
 from admission.base import UNSET, BlockBase, GuardBase, check_function, check_kind, check_lane, outcome_of
 from admission.clerk import DRAIN
 from admission.core import plans
-from admission.core.exits import ByValue, judge
+from admission.core.exits import ByValue, Unknown, Unplaced, judge
 from admission.core.messages import (
     Fetched,
     GetStatus,
@@ -265,37 +265,50 @@ class AsyncBlock(BlockBase):
         @functools.wraps(fn)
         async def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
             reservation, want = await self._admit()
-            while True:
-                token = enter(reservation)
-                try:
-                    answer = await fn(*args, **kwargs)
-                    self._bind_call_id(reservation, answer)
-                except BaseException as error:
-                    way = judge(reservation._booking, error, self._rejected)
-                    if not self._may_retry(want, way, self._guard._clock.now()):
-                        reservation._leave(way)
-                        raise
-                    refusal = error
-                else:
-                    reservation._leave(ByValue())
-                    return answer
-                finally:
-                    leave(token)
-                reservation, want = await self._admit_again(reservation, want, way, refusal)
+            try:
+                while True:
+                    token = enter(reservation)
+                    try:
+                        answer = await fn(*args, **kwargs)
+                        self._bind_call_id(reservation, answer)
+                    except BaseException as error:
+                        way = judge(reservation._booking, error, self._rejected)
+                        if not self._may_retry(want, way, self._guard._clock.now()):
+                            reservation._leave(way)
+                            raise
+                        refusal = error
+                    else:
+                        reservation._leave(ByValue())
+                        return answer
+                    finally:
+                        leave(token)
+                    reservation, want = await self._admit_again(reservation, want, way, refusal)
+            except BaseException:
+                # An exception that a signal raised may have come before it was left.
+                reservation._leave(Unknown())
+                raise
 
         return guarded
 
     async def __aenter__(self) -> Reservation:
         self._enter_once()
         self._reservation, _ = await self._admit()
-        self._token = enter(self._reservation)
+        try:
+            self._token = enter(self._reservation)
+        except BaseException:  # a signal raised it: nobody has dialled yet
+            self._reservation._leave(Unplaced())
+            raise
         return self._reservation
 
     async def __aexit__(
         self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        leave(self._token)
-        self._reservation._leave(judge(self._reservation._booking, error, self._rejected))
+        try:
+            leave(self._token)
+            self._reservation._leave(judge(self._reservation._booking, error, self._rejected))
+        except BaseException:  # a signal raised it, maybe before the block was left
+            self._reservation._leave(Unknown())
+            raise
 
     def __enter__(self) -> Reservation:
         raise ConfigurationError("this block belongs to an AsyncGuard: write `async with`, or take a Guard")
