@@ -162,7 +162,9 @@ class Pipe:
             self._connection.connect()
         except Exception as error:
             self.disconnect()
-            raise _fault(error) from error
+            if (fault := _fault(error)) is error:
+                raise
+            raise fault from error
         (info,) = self.run([("INFO", "server")])
         self.run_id = "" if isinstance(info, Exception) else _run_id(info)
         return False
@@ -177,7 +179,9 @@ class Pipe:
         try:
             connection.send_packed_command([b"".join(map(pack_command, commands))], check_health=False)
         except Exception as error:
-            raise _fault(error) from error
+            if (fault := _fault(error)) is error:
+                raise
+            raise fault from error
 
     def fileno(self) -> int:
         """Return the connection's file descriptor."""
@@ -198,7 +202,9 @@ class Pipe:
         except ResponseError as error:
             return error
         except Exception as error:
-            raise _fault(error) from error
+            if (fault := _fault(error)) is error:
+                raise
+            raise fault from error
 
     def disconnect(self) -> None:
         """Close the connection."""
@@ -208,9 +214,12 @@ class Pipe:
 
 
 def _fault(error: Exception) -> Exception:
-    """Return an error as one of redis-py's own: it raises of many kinds when a server goes away under its hands."""
-    known = isinstance(error, (RedisError, OSError))
-    return error if known else ConnectionError(f"{type(error).__name__}: {error}")
+    """Return an error as one of redis-py's own: it raises of many kinds when a server goes away under its hands.
+
+    What is of no such kind, a signal's handler has raised in a caller's thread: that is the caller's.
+    """
+    strange = type(error).__module__.partition(".")[0] in {"builtins", "hiredis"} and not isinstance(error, OSError)
+    return ConnectionError(f"{type(error).__name__}: {error}") if strange else error
 
 
 def _command(run_id: str, account: str, who: Who, requests: Sequence[Request]) -> tuple[Any, ...]:
