@@ -7,7 +7,6 @@ if it had not asked: all requests may be run twice, and giving up withdraws what
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import TYPE_CHECKING
 
 from admission.clerk import PATIENCE, StoreDown
@@ -46,23 +45,27 @@ async def aask(clerk: Clerk, desk: Desk, want: Want) -> Answer | None:
     loop = asyncio.get_running_loop()
     place = way.fileno()
     heard: asyncio.Future[str] = loop.create_future()
+    timer: asyncio.TimerHandle | None = None
     try:
         loop.add_reader(place, _settle, heard, "reply")
-    except NotImplementedError:  # a loop that cannot watch sockets
-        way.give_back()
-        return None
-    timer = loop.call_later(PATIENCE, _settle, heard, "")
-    want.asked = True
-    sent_at = clerk.clock.now()
-    try:
+        timer = loop.call_later(PATIENCE, _settle, heard, "")
+        want.asked = True
+        sent_at = clerk.clock.now()
         way.send(desk.account, *said)
         reply = way.receive() if await heard else None
     except StoreDown:
         return None
+    except NotImplementedError:  # a loop that cannot watch sockets
+        way.give_back()
+        return None
     finally:
-        timer.cancel()
-        with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+        # First of all: a loop that goes on to watch a closed socket stumbles over the next one of that number.
+        try:  # noqa: SIM105 - an exception that a signal raises may come in `suppress`
             loop.remove_reader(place)
+        except RuntimeError:  # the loop was closed meanwhile, or cannot watch sockets
+            pass
+        if timer is not None:
+            timer.cancel()
     return _take(clerk, desk, want, reply, sent_at)
 
 
