@@ -224,7 +224,9 @@ def _fault(error: Exception) -> Exception:
 
 def _command(run_id: str, account: str, who: Who, requests: Sequence[Request]) -> tuple[Any, ...]:
     keys = scripts.keys(account)
-    return ("EVALSHA", scripts.SCRIPT.sha, len(keys), *keys, *scripts.arguments(run_id, who, requests))
+    said = scripts.arguments(run_id, who, requests)
+    # Numbers as text: hiredis makes the interpreter crash when a signal's handler raises while it packs a number.
+    return ("EVALSHA", scripts.SCRIPT.sha, str(len(keys)), *keys, *map(str, said))
 
 
 def _run_id(info: Any) -> str:

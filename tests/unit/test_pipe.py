@@ -3,10 +3,22 @@
 import pytest
 import redis
 
-from admission.ledger.redis import Pipe
+from admission.ledger.redis import Pipe, _command
+from admission.ledger.wire import ONLOOKER, Ask, Beat, Kind, Who
+from tests.books import POLICY, entry
 from tests.guards.interrupts import Alarm
 
 COMMAND = [("PING",)]
+
+
+def test_a_script_is_called_with_text_alone():
+    """A number that hiredis packs as a signal's handler raises makes the interpreter crash."""
+    who = Who("p", 1, POLICY.text() + ONLOOKER, -1)
+    requests = [
+        Ask("seat", "rid", "default", int(Kind.HOLD), 1, 2, 3, 1, 0),
+        Beat(0, 0, "", 0, (entry("rid"),)),
+    ]
+    assert {type(one) for one in _command("run", "acme", who, requests)} == {str}
 
 
 class Broken:
