@@ -52,7 +52,7 @@ class StoreDown(Exception):
 
 
 class Way(Protocol):
-    """A connection to the ledger that one caller has for itself, for one request; whoever is interrupted drops it."""
+    """A connection to the ledger that one caller has for itself, for one request; in the end it drops it."""
 
     def send(self, account: str, who: Who, request: Request) -> None:
         """Send the request.
@@ -76,6 +76,10 @@ class Way(Protocol):
 
     def give_back(self) -> None:
         """Give the way back unused."""
+        ...
+
+    def drop(self) -> None:
+        """Close the connection, unless it was given back."""
         ...
 
 

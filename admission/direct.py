@@ -26,13 +26,15 @@ def ask(clerk: Clerk, desk: Desk, want: Want) -> Answer | None:
     way = clerk.store.way(desk.account) if said is not None else None
     if said is None or way is None:
         return None
-    want.asked = True
-    sent_at = clerk.clock.now()
     try:
+        want.asked = True
+        sent_at = clerk.clock.now()
         way.send(desk.account, *said)
         reply = way.receive()
     except StoreDown:
         return None
+    finally:
+        way.drop()
     return _take(clerk, desk, want, reply, sent_at)
 
 
@@ -64,6 +66,7 @@ async def aask(clerk: Clerk, desk: Desk, want: Want) -> Answer | None:
             loop.remove_reader(place)
         except RuntimeError:  # the loop was closed meanwhile, or cannot watch sockets
             pass
+        way.drop()
         if timer is not None:
             timer.cancel()
     return _take(clerk, desk, want, reply, sent_at)

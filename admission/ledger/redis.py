@@ -240,8 +240,8 @@ def _run_id(info: Any) -> str:
 class Spare:
     """A connection on which callers ask by themselves, one at a time.
 
-    A caller takes it, and gives it back after a whole reply. One that is interrupted, at whatever line, takes it along:
-    with the last reference it is closed, and the clerk makes another.
+    A caller takes it, and gives it back after a whole reply. One that is interrupted, at whatever line, takes it along
+    and closes it, or the last reference does; then the clerk makes another.
 
     Args:
         pool: Whose settings the connection is made with.
@@ -288,7 +288,7 @@ class RedisWay:
 
     def __init__(self, pipe: Pipe, home: deque[Pipe]) -> None:
         self._pipe = pipe
-        self._home = home
+        self._home: deque[Pipe] | None = home
 
     def send(self, account: str, who: Who, request: Request) -> None:
         """Send the request."""
@@ -312,7 +312,14 @@ class RedisWay:
 
     def give_back(self) -> None:
         """Let the next caller have the connection."""
-        self._home.append(self._pipe)
+        home, self._home = self._home, None
+        if home is not None:
+            home.append(self._pipe)
+
+    def drop(self) -> None:
+        """Close the connection, unless it was given back."""
+        if self._home is not None:
+            self._pipe.disconnect()
 
 
 class RedisStore:
