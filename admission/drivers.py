@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import queue
+import time
 import weakref
 from collections import deque
 from typing import TYPE_CHECKING, TypeVar
@@ -49,26 +51,33 @@ class ThreadBox:
                 return mail
 
 
+PULL_AGAIN = 1.0
+"""Seconds after which a loop that has not come is called once more."""
+
+
 class Bell:
     """Rings boxes of one event loop from other threads: all that have mail by the loop's next turn wake it once.
 
-    It keeps neither the loop nor its boxes alive.
+    It keeps neither the loop nor its boxes alive. A loop drops what it was called for when a signal's handler raises
+    in that moment; then the next mail calls it again.
     """
 
     def __init__(self) -> None:
         self._boxes: deque[weakref.ref[LoopBox]] = deque()
-        self._pulled = False
+        self._pulled_at = -math.inf
+        """When the loop was called, until it comes."""
 
     def pull(self, loop: asyncio.AbstractEventLoop, box: LoopBox) -> bool:
         """Have a box rung by its loop; return whether the loop is still there."""
         self._boxes.append(weakref.ref(box))
-        if self._pulled:
+        now = time.monotonic()
+        if now - self._pulled_at < PULL_AGAIN:
             return not loop.is_closed()
-        self._pulled = True
+        self._pulled_at = now
         try:
             loop.call_soon_threadsafe(self._ring)
         except BaseException as error:
-            self._pulled = False
+            self._pulled_at = -math.inf
             if isinstance(error, RuntimeError):  # the loop is closed
                 return False
             raise
@@ -76,11 +85,13 @@ class Bell:
 
     def _ring(self) -> None:
         # First, so that whoever comes while boxes are rung calls again.
-        self._pulled = False
+        self._pulled_at = -math.inf
         while self._boxes:
-            box = self._boxes.popleft()()
+            box = self._boxes[0]()
             if box is not None:
                 box.ring()
+            # Last, so that a box is rung twice rather than never.
+            self._boxes.popleft()
 
 
 _BELLS: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Bell] = weakref.WeakKeyDictionary()

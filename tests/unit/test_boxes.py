@@ -12,6 +12,7 @@ import pytest
 from admission.clocks import SystemClock
 from admission.core.messages import Done
 from admission.drivers import LoopBox
+from tests.guards.interrupts import Alarm
 
 
 class Counting(asyncio.SelectorEventLoop):
@@ -80,6 +81,45 @@ def test_a_loop_that_could_not_be_woken_is_woken_the_next_time():
         assert await asyncio.wait_for(task, 10) == Done()
 
     with asyncio.Runner(loop_factory=Interrupted) as runner:
+        runner.run(run())
+
+
+@pytest.mark.parametrize("moment", ["before it is called back", "as a box is rung"])
+def test_a_call_that_the_loop_has_dropped_is_made_up_for_with_the_next_mail(monkeypatch, moment):
+    """A signal's handler that raises in a callback, or just before it, makes an event loop drop that callback."""
+
+    class Dropping(asyncio.SelectorEventLoop):
+        dropped = False
+
+        def call_soon_threadsafe(self, callback, *args, **more):
+            if not self.dropped and moment == "before it is called back":
+                self.dropped = True
+                return None
+            return super().call_soon_threadsafe(callback, *args, **more)
+
+    class Raising(LoopBox):
+        raised = False
+
+        def ring(self):
+            if not self.raised and moment == "as a box is rung":
+                self.raised = True
+                raise Alarm
+            super().ring()
+
+    async def run():
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda *_: None)
+        boxes = [Raising(SystemClock()), LoopBox(SystemClock())]
+        tasks = [asyncio.create_task(box.get(None)) for box in boxes]
+        await asyncio.sleep(0)
+        from_a_thread(lambda: [box.put(Done()) for box in boxes])
+        await asyncio.sleep(0.01)
+        assert not any(task.done() for task in tasks)
+        monkeypatch.setattr("admission.drivers.PULL_AGAIN", 0.0)  # as if that long had passed
+        from_a_thread(lambda: boxes[1].put(Done()))
+        assert await asyncio.wait_for(asyncio.gather(*tasks), 10) == [Done(), Done()]
+
+    with asyncio.Runner(loop_factory=Dropping) as runner:
         runner.run(run())
 
 
