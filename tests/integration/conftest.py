@@ -1,78 +1,17 @@
-"""Servers for the tests that need a real Redis, and what must be true of what they leave behind."""
+"""Servers and guards for the tests that need a real Redis."""
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 
 import pytest
-import redis
 
 from admission import Guard, PureTalk, RedisLedger
 from tests.integration.fleet_crews import KEY, provider
 from tests.integration.fleet_sides import POLICY, side
 from tests.integration.proxy import proxy
-from tests.servers import BINARIES, free_port, redis_server
-
-
-def check_left_behind(client):
-    """Check that every key ends by itself, and that none shows the provider's key."""
-    for key in client.keys("*"):
-        assert client.pttl(key) > 0, f"{key} has no TTL"
-        kind = client.type(key)
-        assert kind in {b"hash", b"zset"}, f"{key} is a {kind}"
-        content = client.hgetall(key) if kind == b"hash" else client.zrange(key, 0, -1)
-        assert KEY not in f"{key} {content}"
-
-
-class Store:
-    """A server that can go away and come back where it was, and a proxy in front of it.
-
-    Args:
-        stack: Ends it.
-        binary: A name of `BINARIES`.
-        folder: Where its snapshots are kept.
-    """
-
-    def __init__(self, stack, binary, folder):
-        self.binary = binary
-        self.folder = folder
-        self.port = free_port()
-        self._stack = stack.enter_context(ExitStack())
-        self.start()
-        self.proxy = stack.enter_context(proxy(self.port))
-
-    @property
-    def url(self):
-        """The way through the proxy."""
-        return self.proxy.url
-
-    def start(self):
-        """Start it: with the snapshot in its folder, if there is one."""
-        self._stack.enter_context(redis_server(self.binary, port=self.port, options=("--dir", str(self.folder))))
-        self.client = self._stack.enter_context(redis.Redis(port=self.port))
-
-    def kill(self):
-        """Kill it at once."""
-        self._stack.close()
-
-    @property
-    def connections(self):
-        """Connections of others than this test's own client."""
-        mine = self.client.client_id()
-        return sum(int(known["id"]) != mine for known in self.client.client_list())
-
-    def keys(self, account):
-        """Return an account's keys, by their last part."""
-        return {key.decode().rpartition(":")[2]: key for key in self.client.keys(f"admission:{{{account}}}:*")}
-
-
-@contextmanager
-def store(binary, folder):
-    """Run a server with a proxy in front; at the end look at what is left in it."""
-    with ExitStack() as stack:
-        one = Store(stack, binary, folder)
-        yield one
-        check_left_behind(one.client)
+from tests.integration.stores import store
+from tests.servers import BINARIES
 
 
 @pytest.fixture

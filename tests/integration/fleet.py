@@ -1,7 +1,8 @@
 """One process of a fleet, for tests: `python -m tests.integration.fleet JOB` has callers make calls.
 
 It says `ready`, begins with the first line on its stdin, stops with the next one or the end, and then tells what
-became of its callers as JSON on stdout. Callers are threads or tasks, each makes one call after the other.
+became of its callers as JSON on stdout. Callers are threads or tasks, each makes one call after the other. What the
+guards log goes to stderr, as `LEVEL event reservation text`.
 """
 
 from __future__ import annotations
@@ -9,16 +10,29 @@ from __future__ import annotations
 import asyncio
 import faulthandler
 import json
+import logging
 import random
 import signal
 import sys
 import threading
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from dataclasses import asdict, dataclass, field, replace
 
 import httpx
 
-from admission import AsyncGuard, Closed, Guard, Policy, PureTalk, RedisLedger, Refused, Unavailable
+from admission import (
+    AsyncGuard,
+    Closed,
+    Guard,
+    Policy,
+    PureTalk,
+    RedisLedger,
+    Refused,
+    Unavailable,
+    current_reservation,
+)
+from tests.clients import client_at
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +43,9 @@ class Job:
         worker: Its name, sent with every request to the provider.
         api: The provider's base URL.
         key: The provider's key.
-        redis: The ledger's URL.
+        redis: Where the ledger is; see `client_at`.
         account: The account's name.
+        more: Other accounts that the process serves with the same ledger, and the base URLs of their providers.
         colour: `sync` or `async`.
         way: How a call is made: `placed` (a hold that says so), `hold` (one that does not), `place` (decorator and
             block in turn), `bare` (a hold that is left right after the dial).
@@ -47,6 +62,7 @@ class Job:
     redis: str
     account: str
     colour: str
+    more: dict = field(default_factory=dict)
     way: str = "placed"
     callers: int = 25
     call: float | None = 2.0
@@ -68,17 +84,22 @@ class Job:
             "timeout": 30,
         }
 
-    def draw(self):
-        """Return how long the next call lasts, and the body of its dial."""
-        if self.call is None:
-            return None, {}
-        seconds = self.call * random.uniform(0.75, 1.25)
-        return seconds, {"duration": seconds}
+    def by_account(self):
+        """Return a job for each account."""
+        return [self, *(replace(self, account=account, api=api) for account, api in self.more.items())]
 
-    def guard(self, of, client):
+    def draw(self):
+        """Return how long the next call lasts, and the body of its dial, which tells of the reservation."""
+        reservation = current_reservation()
+        body = {"metadata": {"reservation": reservation.id, "granted_at": reservation.granted_at}}
+        if self.call is None:
+            return None, body
+        seconds = self.call * random.uniform(0.75, 1.25)
+        return seconds, body | {"duration": seconds}
+
+    def guard(self, of, ledger, client):
         source = PureTalk(self.key, base_url=self.api, client=client, timeout=self.source_timeout)
-        policy = Policy(**self.policy)
-        return of(source, RedisLedger(self.redis), account=self.account, policy=policy)
+        return of(source, ledger, account=self.account, policy=Policy(**self.policy))
 
 
 @dataclass
@@ -99,8 +120,9 @@ class Tally:
         return False
 
 
-def run_threads(job, tally):
-    over = threading.Event()
+@contextmanager
+def threads_of(job, ledger, tally, over):
+    """Make an account's guard, and the threads of its callers; `over` ends their calls."""
 
     def dial():
         seconds, body = job.draw()
@@ -143,22 +165,32 @@ def run_threads(job, tally):
             turn += 1
 
     with httpx.Client(**job.http) as http, httpx.Client(**job.http) as reader:
-        guard = job.guard(Guard, reader)
+        guard = job.guard(Guard, ledger, reader)
         decorated = guard.place(timeout=job.timeout)(dial)
-        callers = [threading.Thread(target=caller, args=(turn,)) for turn in range(job.callers)]
+        yield guard, [threading.Thread(target=caller, args=(turn,)) for turn in range(job.callers)]
+
+
+def run_threads(job, ledger, tally):
+    over = threading.Event()
+    with ExitStack() as stack:
+        made = [stack.enter_context(threads_of(one, ledger, tally, over)) for one in job.by_account()]
+        guards, callers = [guard for guard, _ in made], [thread for _, threads in made for thread in threads]
         ready()
         for thread in callers:
             thread.start()
         sys.stdin.readline()
         over.set()
-        guard.close()
+        for guard in guards:
+            guard.close()
         for thread in callers:
             thread.join()
-        guard.close()
+        for guard in guards:
+            guard.close()
 
 
-async def run_tasks(job, tally):
-    over = asyncio.Event()
+@asynccontextmanager
+async def tasks_of(job, ledger, tally, over):
+    """Make an account's guard, and the coroutine functions of its callers; `over` ends their calls."""
 
     async def dial():
         seconds, body = job.draw()
@@ -208,15 +240,24 @@ async def run_tasks(job, tally):
             turn += 1
 
     async with httpx.AsyncClient(**job.http) as http, httpx.AsyncClient(**job.http) as reader:
-        guard = job.guard(AsyncGuard, reader)
+        guard = job.guard(AsyncGuard, ledger, reader)
         decorated = guard.place(timeout=job.timeout)(dial)
+        yield guard, caller
+
+
+async def run_tasks(job, ledger, tally):
+    over = asyncio.Event()
+    async with AsyncExitStack() as stack:
+        made = [await stack.enter_async_context(tasks_of(one, ledger, tally, over)) for one in job.by_account()]
         await asyncio.to_thread(ready)
-        callers = [asyncio.create_task(caller(turn)) for turn in range(job.callers)]
+        callers = [asyncio.create_task(caller(turn)) for _, caller in made for turn in range(job.callers)]
         await asyncio.to_thread(sys.stdin.readline)
         over.set()
-        await guard.close()
+        for guard, _ in made:
+            await guard.close()
         await asyncio.gather(*callers)
-        await guard.close()
+        for guard, _ in made:
+            await guard.close()
 
 
 def ready():
@@ -228,12 +269,21 @@ def ready():
 def main():
     # A parent that waits in vain asks where everybody is.
     faulthandler.register(signal.SIGUSR1, all_threads=True)
+    told = logging.StreamHandler()
+    told.setFormatter(
+        logging.Formatter(
+            "%(levelname)s %(event)s %(admission_reservation)s %(message)s",
+            defaults={"event": "-", "admission_reservation": "-"},
+        )
+    )
+    logging.getLogger().addHandler(told)
     job = Job(**json.loads(sys.argv[1]))
     tally = Tally()
+    ledger = RedisLedger(client_at(job.redis))
     if job.colour == "async":
-        asyncio.run(run_tasks(job, tally))
+        asyncio.run(run_tasks(job, ledger, tally))
     else:
-        run_threads(job, tally)
+        run_threads(job, ledger, tally)
     print(json.dumps(vars(tally)), flush=True)  # noqa: T201 - the parent reads it
 
 

@@ -98,6 +98,11 @@ class Process:
     def begin(self):
         self._say("go")
 
+    def start(self):
+        """Have it begin as soon as it is ready, while others work."""
+        self.wait_ready()
+        self.begin()
+
     def _say(self, word):
         self._popen.stdin.write(f"{word}\n")
         self._popen.stdin.flush()
@@ -144,13 +149,19 @@ class Fleet:
 
     def __init__(self, stack, job, colours):
         self.processes = []
-        for colour in colours:
-            log = stack.enter_context(tempfile.TemporaryFile("w+"))  # noqa: SIM115 - the stack closes it
-            worker = f"{colour}-{next(_numbers)}"
-            process = Process(replace(job, worker=worker, colour=colour), log)
-            stack.callback(process.close)
-            self.processes.append(process)
+        self._stack = stack
+        self._job = job
         self._killed = []
+        for colour in colours:
+            self.add(colour)
+
+    def add(self, colour):
+        """Start a process, and return it."""
+        log = self._stack.enter_context(tempfile.TemporaryFile("w+"))  # noqa: SIM115 - the stack closes it
+        process = Process(replace(self._job, worker=f"{colour}-{next(_numbers)}", colour=colour), log)
+        self._stack.callback(process.close)
+        self.processes.append(process)
+        return process
 
     def begin(self):
         for process in self.processes:

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from admission import AsyncGuard, Guard, Policy, PureTalk, RedisLedger, Saturated
+from tests.clients import client_at
 from tests.integration.fleet_crews import KEY
 from tests.waiting import wait_until
 
@@ -23,7 +24,7 @@ class Side:
 
     Args:
         at: The provider.
-        redis: The ledger's URL.
+        redis: A ledger; or where it is, see `client_at`; or a client.
         account: The account's name.
         policy: The guard's.
     """
@@ -31,7 +32,9 @@ class Side:
     colour = ""
 
     def __init__(self, at, redis, account, policy=POLICY):
-        self.guard = self._make(PureTalk(KEY, base_url=at.url), RedisLedger(redis), account=account, policy=policy)
+        client = client_at(redis) if isinstance(redis, str) else redis
+        ledger = client if isinstance(client, RedisLedger) else RedisLedger(client)
+        self.guard = self._make(PureTalk(KEY, base_url=at.url), ledger, account=account, policy=policy)
         self._kept = []
 
     def submit(self, name, **more):

@@ -17,6 +17,7 @@ class Proxy:
         target: The server's port.
 
     Attributes:
+        target: The port of the server that new connections lead to.
         port: Where clients connect.
         delay: Seconds that each request is held back.
         cuts: How often `cut` has struck.
@@ -59,6 +60,12 @@ class Proxy:
     def swallow(self):
         """Take everything from now on and let nothing through, in either direction."""
         self._swallows = True
+
+    def strand(self):
+        """Let nothing through any more on the connections that there are; new ones are served."""
+        with self._lock:
+            for link in self._links:
+                link.swallows = True
 
     def up(self):
         """Let everything through again, on new connections."""
@@ -120,6 +127,7 @@ class _Link:
         self._client = client
         self._server = server
         self._answer_is_last = False
+        self.swallows = False
         self._threads = [threading.Thread(target=run, daemon=True) for run in (self._requests, self._answers)]
 
     @property
@@ -160,14 +168,14 @@ class _Link:
         if strikes == "before":
             return False
         self._answer_is_last |= strikes == "after"
-        if not self._proxy._swallows:
+        if not (self._proxy._swallows or self.swallows):
             self._server.sendall(data)
         return True
 
     def _answer(self, data):
         if self._answer_is_last:
             return False
-        if not self._proxy._swallows:
+        if not (self._proxy._swallows or self.swallows):
             self._client.sendall(data)
         return True
 
