@@ -272,7 +272,7 @@ class Spare:
                 self._idle.append(pipe)
 
     def close(self) -> None:
-        """Close the connection, unless a caller has it: then that drops it."""
+        """Close the connection; a caller that has it drops it."""
         self._idle = deque(maxlen=1)
 
 
@@ -302,13 +302,15 @@ class RedisWay:
         return self._pipe.fileno()
 
     def receive(self) -> Wire | None:
-        """Return the reply, `None` for an error reply, and give the connection back."""
+        """Return the reply and give the connection back; `None` for an error reply."""
         try:
             reply = self._pipe.reply()
         except (RedisError, OSError) as error:
             raise StoreDown(error) from error
+        if isinstance(reply, Exception):
+            return None  # and the connection is dropped: it may lead to a server that is read-only now
         self.give_back()
-        return None if isinstance(reply, Exception) else scripts.replies(reply)[0]
+        return scripts.replies(reply)[0]
 
     def give_back(self) -> None:
         """Let the next caller have the connection."""
@@ -348,17 +350,24 @@ class RedisStore:
             for run in wire.runs(batch, scripts.MOST_REQUESTS):
                 by_pipe.setdefault(self._server_of(run.account), []).append(run)
             for server, runs in by_pipe.items():
-                self._run(self._pipes[server], runs, replies)
+                self._run(server, runs, replies)
                 self._spares[server].refill()
         except (RedisError, OSError) as error:
             self._look_around()
             raise StoreDown(error) from error
         return replies
 
-    def _run(self, pipe: Pipe, runs: list[Run], replies: list[Any]) -> None:
+    def _run(self, server: str, runs: list[Run], replies: list[Any]) -> None:
         """Have a server run what it is to run; again what it may understand the next time."""
+        pipe = self._pipes[server]
+        places = [place for run in runs for place in range(run.first, run.first + len(run.requests))]
         for _ in range(TRIES):
+            known = pipe.run_id
             was_open = pipe.connect()
+            if not was_open:
+                self._spares[server].close()
+            if known not in {"", pipe.run_id} and self._ear is not None:
+                self._ear.renew()
             try:
                 answers = pipe.run([_command(pipe.run_id, run.account, run.who, run.requests) for run in runs])
             except TimeoutError:
@@ -370,8 +379,11 @@ class RedisStore:
             taken = [self._take(run, answer, replies) for run, answer in zip(runs, answers, strict=True)]
             runs = [run for again in taken for run in again]
             if not runs:
-                return
+                break
             pipe.run([("SCRIPT", "LOAD", scripts.SCRIPT.source)])
+        if any(isinstance(replies[place], ResponseError) for place in places):
+            # It may be read-only now, and its address, or a sentinel, may lead to another: the next try connects anew.
+            pipe.disconnect()
 
     def _take(self, run: Run, answer: Any, replies: list[Any]) -> list[Run]:
         """Take what a run was answered; return the runs to try again at once."""
@@ -452,6 +464,7 @@ class Ear:
         self._client = client
         self._clerk = clerk
         self._stopped = threading.Event()
+        self._renewed = False
         self._listening = True
         """Whether it listened at last: an outage is told once."""
         self._channel = scripts.wake_channel(process_token())
@@ -462,6 +475,10 @@ class Ear:
     def alive(self) -> bool:
         """Whether it listens, or tries to."""
         return self._thread.is_alive()
+
+    def renew(self) -> None:
+        """Make a new connection: the old one may be to a server that nobody writes to any more."""
+        self._renewed = True
 
     def stop(self) -> None:
         """Close the connection and end the thread."""
@@ -479,10 +496,11 @@ class Ear:
                 self._stopped.wait(EAR_PAUSE)
 
     def _listen_once(self) -> None:
+        self._renewed = False
         pubsub = self._client.pubsub()
         try:
             pubsub.subscribe(self._channel)
-            while not self._stopped.is_set():
+            while not self._stopped.is_set() and not self._renewed:
                 message = pubsub.get_message(timeout=0.25)
                 if message is None:
                     continue

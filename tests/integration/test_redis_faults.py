@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import ExitStack
 
 import pytest
+from redis.exceptions import OutOfMemoryError
 
 from admission import LedgerUnavailable, NotPlaced, Saturated
 from admission.ledger import scripts
@@ -240,6 +242,22 @@ def test_the_line_moves_when_redis_is_back(opened, open_store, way):
     opened.check_whole()
 
 
+def test_a_server_without_memory_loses_nothing_and_says_so(guard, at, own):
+    placed, cancelled = guard.acquire(), guard.acquire()
+    own.client.config_set("maxmemory", 100_000)
+    # A script that takes something away first is run as a whole, any other is refused as a whole.
+    with pytest.raises(LedgerUnavailable, match="maxmemory"):
+        for _ in range(50):
+            guard.ask("acquire", timeout=0).cancel()
+    placed.placed(at.fake.start_call())
+    cancelled.cancel()
+    own.client.config_set("maxmemory", 0)
+    guard.wait_for(free=LIMIT - 1, held=1, pending=0)
+    at.fake.end_call(placed.call_id)
+    placed.ended()
+    guard.check_whole()
+
+
 def test_a_slow_way_only_slows(opened, open_store):
     _, between, _ = open_store
     between.delay = 0.1
@@ -341,6 +359,26 @@ def test_lost_keys_begin_a_new_epoch(colour, own, lost):
             guard.wait_for(free=LIMIT - 2, held=1, pending=1)
             claimed.cancel()
             assert len(guard.claim_all()) == LIMIT - 1
+
+
+def test_evicted_keys_begin_a_new_epoch(guard, at, own):
+    hold = guard.acquire()
+    hold.placed(at.fake.start_call())
+    guard.wait_for(free=LIMIT - 1)
+    began = time.time()
+    own.client.config_set("maxmemory-policy", "volatile-lru")
+    own.client.config_set("maxmemory", own.client.info("memory")["used_memory"] + 500_000)
+    # What has no TTL takes the place of what has one.
+    with pytest.raises(OutOfMemoryError):
+        for number in range(1_000):
+            own.client.set(f"filler-{number}", os.urandom(20_000))
+    assert own.client.info("stats")["evicted_keys"] > 0
+    own.client.config_set("maxmemory", 0)
+    own.client.delete(*own.client.keys("filler-*"))
+    check_told_again(guard, at, began, held=1)
+    at.fake.end_call(hold.call_id)
+    hold.ended()
+    guard.check_whole()
 
 
 def test_live_calls_never_exceed_the_limit_whatever_redis_loses(at, own):

@@ -1,4 +1,4 @@
-"""A ledger on a cluster, and on a primary that a sentinel watches: both colours, real servers."""
+"""A ledger on a cluster, and on a primary with a replica, watched or behind one address: both colours, real servers."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from contextlib import ExitStack
 
 import pytest
 
+from admission import LedgerUnavailable
 from tests.integration.fleet_sides import side
-from tests.topologies import cluster, watched
+from tests.topologies import behind_one_address, cluster, watched
 from tests.waiting import wait_until
 
 ACCOUNTS = [f"account-{number}" for number in range(6)]
@@ -54,6 +55,32 @@ def test_a_slot_that_moves_keeps_its_account(colour, at, spread):
         guard.claim_all()
         assert guard.status().in_use == 5
         at.fake.end_call(held.call_id)
+
+
+def test_an_address_that_moves_to_the_new_primary_is_followed(colour, at, binary):
+    with behind_one_address(binary) as both, side(colour, at, both.place, "account") as guard:
+        held = guard.acquire(timeout=20)
+        held.placed(at.fake.start_call())
+        serve_a_line_of(guard, 4)
+        # The connections to the old one stay open: it says that it is a replica.
+        both.swap()
+        guard.acquire(timeout=20).ended()
+        wait_until(lambda: guard.status().held == 1)
+        serve_a_line_of(guard, 4)
+        at.fake.end_call(held.call_id)
+
+
+def test_an_address_that_leads_to_a_replica_admits_nobody(colour, at, binary):
+    with behind_one_address(binary) as both, side(colour, at, both.place, "account") as guard:
+        guard.acquire(timeout=20).ended()
+        both.point_at(both.replica)
+        with pytest.raises(LedgerUnavailable) as raised:
+            guard.acquire(timeout=1)
+        assert "read only" in str(raised.value)
+        # It leads to the primary again, and whoever is connected to the replica stays so.
+        both.proxy.target = both.primary.port
+        guard.acquire(timeout=20).ended()
+        guard.check_whole()
 
 
 def test_a_failover_tells_all_to_the_new_primary(colour, at, binary, tmp_path):
