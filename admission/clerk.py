@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import math
 import queue
 import threading
 import weakref
@@ -90,7 +91,7 @@ class Store(Protocol):
     """Whether a round trip is worth waiting a moment for."""
 
     def exchange(self, batch: Sequence[tuple[str, Who, Request]]) -> list[Wire | Exception]:
-        """Run requests of accounts in order; one reply each.
+        """Run requests of accounts in order; one reply each, or the error for one that was not served.
 
         Raises:
             StoreDown: The store cannot be reached.
@@ -135,7 +136,10 @@ class Clerk:
         self._desks: weakref.WeakValueDictionary[str, Desk] = weakref.WeakValueDictionary()
         self._active: dict[str, Desk] = {}
         self._retry_at: float | None = None
+        """When the store is tried again, after it did not serve anybody."""
         self._retry_after = RETRY_FIRST
+        self._held_off: weakref.WeakKeyDictionary[Desk, tuple[float, float]] = weakref.WeakKeyDictionary()
+        """Desks whose requests were not served while others were: when they are tried again, seconds to add then."""
         self._look_again = False
         _CLERKS.add(self)
 
@@ -247,9 +251,8 @@ class Clerk:
     def _wait(self, now: float) -> float | None:
         """Return how long to wait for messages, real seconds; `None` where a virtual clock will ring."""
         times = [time for desk in self._active.values() if (time := desk.wake_at()) is not None]
-        unsent = any(desk.outbox for desk in self._active.values())
-        if unsent:
-            times.append(now if self._retry_at is None else self._retry_at)
+        earliest = now if self._retry_at is None else self._retry_at
+        times += [max(earliest, self._may_send_at(desk)) for desk in self._active.values() if desk.outbox]
         if not times:
             return 0.0
         return self.clock.arm(min(times), lambda: self._inbox.put(None))
@@ -310,6 +313,8 @@ class Clerk:
         sent: list[tuple[Desk, Draft]] = []
         batch: list[tuple[str, Who, Request]] = []
         for desk in self._active.values():
+            if self._may_send_at(desk) > now:
+                continue
             for draft, who, request in desk.take(now):
                 sent.append((desk, draft))
                 batch.append((desk.account, who, request))
@@ -321,16 +326,33 @@ class Clerk:
             self._failed(sent, down.cause)
             return
         self._retry_at, self._retry_after = None, RETRY_FIRST
-        now = self.clock.now()
-        for (desk, draft), reply in zip(sent, replies, strict=True):
-            if isinstance(reply, Exception):
-                self._failed([(desk, draft)], reply)
-            else:
-                desk.replied(draft, reply, now)
+        self._take_replies(sent, replies)
         for process, seat in self.store.offers():
             self._offer(process, [seat])
         if any(desk.wants_ear for desk in self._active.values()):
             self.store.listen(self)
+
+    def _take_replies(self, sent: list[tuple[Desk, Draft]], replies: list[Wire | Exception]) -> None:
+        now = self.clock.now()
+        unserved: dict[Desk, tuple[list[Draft], Exception]] = {}
+        for (desk, draft), reply in zip(sent, replies, strict=True):
+            if isinstance(reply, Exception):
+                unserved.setdefault(desk, ([], reply))[0].append(draft)
+            else:
+                desk.replied(draft, reply, now)
+        for desk in dict.fromkeys(desk for desk, _ in sent):
+            if desk in unserved:
+                desk.failed(*unserved[desk], now)
+                self._hold_off(desk, now)
+            else:
+                self._held_off.pop(desk, None)
+
+    def _may_send_at(self, desk: Desk) -> float:
+        return self._held_off.get(desk, (-math.inf, 0.0))[0]
+
+    def _hold_off(self, desk: Desk, now: float) -> None:
+        _, span = self._held_off.get(desk, (0.0, RETRY_FIRST))
+        self._held_off[desk] = now + span, min(RETRY_MOST, 2 * span)
 
     def _failed(self, sent: list[tuple[Desk, Draft]], error: Exception) -> None:
         now = self.clock.now()

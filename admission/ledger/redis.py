@@ -24,8 +24,10 @@ from redis.exceptions import (
     ConnectionError,  # noqa: A004 - redis-py's own, which its callers expect
     MovedError,
     NoScriptError,
+    RedisClusterException,
     RedisError,
     ResponseError,
+    SlotNotCoveredError,
     TimeoutError,  # noqa: A004 - same
     TryAgainError,
 )
@@ -38,7 +40,7 @@ from admission.ledger import scripts, wire
 from admission.process import PerProcess, process_token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from admission.clocks import Clock
     from admission.ledger.wire import Request, Run, Who, Wire
@@ -49,6 +51,8 @@ TIMEOUT = 2.0
 """Seconds for connecting, and for a reply, before the server counts as away."""
 EAR_PAUSE = 0.5
 """Seconds between two tries to bring the ear back."""
+NOBODY = "nobody"
+"""Stands for the server of an account whose slot no node of a cluster has."""
 TRIES = 3
 """Times that one batch is sent: again when the server has lost its scripts, or an open connection was cut."""
 
@@ -229,6 +233,11 @@ def _command(run_id: str, account: str, who: Who, requests: Sequence[Request]) -
     return ("EVALSHA", scripts.SCRIPT.sha, str(len(keys)), *keys, *map(str, said))
 
 
+def _places(runs: Iterable[Run]) -> list[int]:
+    """Return the places of the runs' requests in their batch."""
+    return [place for run in runs for place in range(run.first, run.first + len(run.requests))]
+
+
 def _run_id(info: Any) -> str:
     text = info.decode("utf-8", "replace") if isinstance(info, bytes) else str(info)
     for line in text.splitlines():
@@ -343,24 +352,31 @@ class RedisStore:
         self._ear: Ear | None = None
 
     def exchange(self, batch: Sequence[tuple[str, Who, Request]]) -> list[Wire | Exception]:
-        """Run requests in order, all of one server in one round trip."""
+        """Run requests in order, all of one server in one round trip; a server that is away fails only its own."""
         replies: list[Any] = [None] * len(batch)
-        by_pipe: dict[str, list[Run]] = {}
-        try:
-            for run in wire.runs(batch, scripts.MOST_REQUESTS):
-                by_pipe.setdefault(self._server_of(run.account), []).append(run)
-            for server, runs in by_pipe.items():
+        by_server: dict[str, list[Run]] = {}
+        failure: Exception | None = None
+        for run in wire.runs(batch, scripts.MOST_REQUESTS):
+            by_server.setdefault(self._server_of(run.account), []).append(run)
+        for server, runs in by_server.items():
+            try:
                 self._run(server, runs, replies)
                 self._spares[server].refill()
-        except (RedisError, OSError) as error:
+            except (RedisError, OSError) as error:
+                failure = error
+                for place in _places(runs):
+                    replies[place] = error if replies[place] is None else replies[place]
+        if failure is not None:
             self._look_around()
-            raise StoreDown(error) from error
+            if all(isinstance(reply, Exception) for reply in replies):
+                raise StoreDown(failure) from failure
         return replies
 
     def _run(self, server: str, runs: list[Run], replies: list[Any]) -> None:
         """Have a server run what it is to run; again what it may understand the next time."""
-        pipe = self._pipes[server]
-        places = [place for run in runs for place in range(run.first, run.first + len(run.requests))]
+        if server not in self._pipes:
+            raise ConnectionError("no server of the cluster has the account's slot")
+        pipe, places = self._pipes[server], _places(runs)
         for _ in range(TRIES):
             known = pipe.run_id
             was_open = pipe.connect()
@@ -404,7 +420,7 @@ class RedisStore:
         """Return the connection that callers may have, if it is there."""
         try:
             spare = self._spares.get("" if self._cluster is None else self._node_of(account).name)
-        except RedisError:  # the cluster does not know its slots
+        except SlotNotCoveredError:
             return None
         return None if spare is None else spare.take()
 
@@ -414,7 +430,10 @@ class RedisStore:
             name, pool = "", self._client.connection_pool
         else:
             cluster: Any = self._cluster
-            node = self._node_of(account)
+            try:
+                node = self._node_of(account)
+            except SlotNotCoveredError:
+                return NOBODY
             name, pool = node.name, cluster.get_redis_connection(node).connection_pool
         if name not in self._pipes:
             self._pipes[name] = Pipe(pool)
@@ -432,7 +451,7 @@ class RedisStore:
         manager: Any = self._cluster.nodes_manager
         try:
             manager.initialize()
-        except (RedisError, OSError) as error:
+        except (RedisError, RedisClusterException, OSError) as error:
             logger.info("admission: the cluster does not tell its slots: %s", error)
 
     def offers(self) -> list[tuple[str, str]]:

@@ -16,17 +16,25 @@ class Wire:
     Attributes:
         cut: No request comes through.
         deaf: So many exchanges come through whose replies are lost.
+        refuses: So many exchanges in which each request is refused by itself, as by a server without memory.
+        told: The verbs of the requests that came through.
     """
 
     def __init__(self, stage):
         self.cut = False
         self.deaf = 0
+        self.refuses = 0
+        self.told = []
         store = stage.ledger.clerk().store
         self._exchange, store.exchange = store.exchange, self.exchange
 
     def exchange(self, batch):
         if self.cut:
             raise StoreDown(REFUSED)
+        if self.refuses:
+            self.refuses -= 1
+            return [REFUSED] * len(batch)
+        self.told += [request.verb for _, _, request in batch]
         replies = self._exchange(batch)
         if self.deaf:
             self.deaf -= 1
@@ -90,6 +98,25 @@ async def test_leaving_never_raises_and_is_told_when_the_ledger_is_back(colour):
             await stage.outcome(stage.start(stage.guard.status()), step=0.05)
         await recover(stage, wire)
         assert (await stage.status(lambda status: status.in_use == 3)).pending == 3
+
+
+@both_colours
+async def test_what_is_refused_one_by_one_is_told_in_its_order(colour):
+    async with Stage(colour, 5) as stage:
+        await stage.read()
+        first, second = [await stage.guard.acquire(timeout=1) for _ in range(2)]
+        wire = Wire(stage)
+        wire.cut = True
+        first.placed("call-1")
+        second.cancel()
+        first.release()
+        for _ in range(5):
+            await colour.look()
+            stage.clock.advance(0.5)
+        wire.refuses = 1
+        wire.cut = False
+        await stage.until(lambda: stage.clock.advance(0.05) or "leave" in wire.told)
+        assert [verb for verb in wire.told if verb in {"placed", "ended", "leave"}] == ["placed", "ended", "leave"]
 
 
 @both_colours

@@ -6,9 +6,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from admission import LedgerUnavailable
+from admission import LedgerUnavailable, RedisLedger
 from tests.integration.fleet_sides import side
-from tests.topologies import behind_one_address, cluster, watched
+from tests.topologies import NODES, behind_one_address, cluster, watched
 from tests.waiting import wait_until
 
 ACCOUNTS = [f"account-{number}" for number in range(6)]
@@ -55,6 +55,42 @@ def test_a_slot_that_moves_keeps_its_account(colour, at, spread):
         guard.claim_all()
         assert guard.status().in_use == 5
         at.fake.end_call(held.call_id)
+
+
+def test_a_node_that_is_gone_takes_only_its_own_accounts_along(colour, at, binary):
+    with ExitStack() as stack:
+        spread = stack.enter_context(cluster(binary, options=("--cluster-require-full-coverage", "no")))
+        ledger = RedisLedger(spread.client)
+        guards = {}
+        for account in ACCOUNTS:
+            node = spread.place_of(f"admission:{{{account}}}:line")
+            if node not in guards:
+                guards[node] = stack.enter_context(side(colour, at, ledger, account))
+                guards[node].acquire(timeout=20).ended()
+        lost, *others = guards.values()
+        spread.kill(next(iter(guards)))
+        with pytest.raises(LedgerUnavailable):
+            lost.acquire(timeout=0.5)
+        # One that waits for its account keeps nobody else from theirs.
+        waiter = lost.submit("acquire", timeout=30)
+        for guard in others:
+            serve_a_line_of(guard, 5)
+        assert not waiter.done()
+        spread.start(next(iter(guards)))
+        waiter.result(30).ended()
+
+
+def test_a_cluster_that_is_gone_is_found_again(colour, at, spread):
+    with side(colour, at, spread.client, "account") as guard:
+        guard.acquire(timeout=20).ended()
+        for node in range(NODES):
+            spread.kill(node)
+        for timeout in (0, 0.5):
+            with pytest.raises(LedgerUnavailable):
+                guard.acquire(timeout=timeout)
+        spread.start(*range(NODES))
+        guard.acquire(timeout=20).ended()
+        guard.check_whole()
 
 
 def test_an_address_that_moves_to_the_new_primary_is_followed(colour, at, binary):
