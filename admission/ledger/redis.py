@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 import weakref
 from collections import deque
 from contextlib import suppress
@@ -49,6 +50,8 @@ logger = logging.getLogger("admission")
 
 TIMEOUT = 2.0
 """Seconds for connecting, and for a reply, before the server counts as away."""
+EAR_QUIET = 2.0
+"""Seconds of silence after which the ear asks whether its connection still is one: nothing tells of a half-open one."""
 EAR_PAUSE = 0.5
 """Seconds between two tries to bring the ear back."""
 NOBODY = "nobody"
@@ -519,10 +522,18 @@ class Ear:
         pubsub = self._client.pubsub()
         try:
             pubsub.subscribe(self._channel)
+            heard_at, asked = time.monotonic(), False
             while not self._stopped.is_set() and not self._renewed:
                 message = pubsub.get_message(timeout=0.25)
                 if message is None:
+                    quiet = time.monotonic() - heard_at
+                    if quiet > EAR_QUIET + TIMEOUT:
+                        raise TimeoutError(f"nothing was heard for {quiet:.1f} s")
+                    if quiet > EAR_QUIET and not asked:
+                        pubsub.ping()
+                        asked = True
                     continue
+                heard_at, asked = time.monotonic(), False
                 if message["type"] == "subscribe":
                     self._listening = True
                     self._clerk.listening()

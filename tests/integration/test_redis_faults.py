@@ -258,6 +258,28 @@ def test_a_server_without_memory_loses_nothing_and_says_so(guard, at, own):
     guard.check_whole()
 
 
+def test_half_open_connections_are_given_up(guard, own):
+    held = fill(guard)
+    waiter = guard.submit("acquire", timeout=30)
+    guard.wait_waiting(1)
+
+    def ears():
+        return {client["id"] for client in own.client.client_list(_type="pubsub")}
+
+    stranded = wait_until(ears)
+    own.proxy.strand()
+    held.pop().cancel()
+    waiter.result(10).cancel()
+    waiter = guard.submit("acquire", timeout=30)
+    # The wake-up connection too, on which there is nothing to say.
+    wait_until(lambda: ears() - stranded, timeout=20)
+    held.pop().cancel()
+    waiter.result(10).cancel()
+    for reservation in held:
+        reservation.cancel()
+    guard.check_whole()
+
+
 def test_a_slow_way_only_slows(opened, open_store):
     _, between, _ = open_store
     between.delay = 0.1
