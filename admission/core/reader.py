@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 MARGIN = 1.0
 """Seconds beyond the source's timeout after which an attempt of which nothing was heard is given up."""
 
+DROPPED = {
+    Code.CACHED: "the provider repeats an old answer: its timestamp does not move",
+    Code.TOO_OLD: "the provider's answer was older than max_staleness when it came",
+}
+"""What is wrong with an answer that makes nothing younger, as whoever waits for it is told."""
+
 
 class Reader:
     """Takes its desk's turns at reading the provider.
@@ -111,13 +117,14 @@ class Reader:
     def _written(self, fetched: Fetched, code: Code) -> None:
         self._until = None
         self.goes_on = fetched.outcome in {Outcome.READ, Outcome.PASSING}
-        if code is Code.CACHED:
-            self.last_error = UsageError("the provider repeats an old answer: its timestamp does not move")
+        error = fetched.error
+        if code in DROPPED:
+            error = self.last_error = UsageError(DROPPED[code])
         elif fetched.outcome is Outcome.READ and code in {Code.OK, Code.DISBELIEVED}:
             self.last_error = None
-        if code in {Code.OVERLAPPING, Code.TOO_OLD, Code.CACHED, Code.DISBELIEVED}:
+        if code in {Code.OVERLAPPING, Code.DISBELIEVED, *DROPPED}:
             self._report("reading_" + code.name.lower(), account=self._account)
-        self._tell_watchers(fetched.error)
+        self._tell_watchers(error)
 
     def _look_at_lag(self, seen: int) -> None:
         """Say so when calls come into the count later than the policy believes."""

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -304,6 +305,21 @@ async def test_an_answer_that_took_longer_than_readings_may_be_old_is_dropped(co
         await stage.until(lambda: [record for record in caplog.records if record.event == "reading_too_old"])
         await stage.pass_time(8)
         (await stage.outcome(job)).cancel()
+
+
+@both_colours
+async def test_a_refresh_that_gets_an_old_answer_is_told_so_and_asks_no_second_time(colour):
+    async with Stage(colour, 1) as stage:
+        stage.provider.always = Usage(1, 0, datetime(2025, 5, 2, tzinfo=UTC))
+        await stage.read()
+        await stage.pass_time(3)
+        with pytest.raises(UsageUnavailable, match="the provider repeats an old answer") as caught:
+            await stage.read()
+        assert isinstance(caught.value.cause, UsageError)
+        assert stage.provider.readings == 2
+        stage.provider.always = None
+        await stage.pass_time(1)
+        assert (await stage.read()).usage_age < 1
 
 
 @both_colours
