@@ -46,7 +46,16 @@ TEXTS = {
     "reading_overlapping": "a reading was dropped: it overlaps the newest one",
     "reading_too_old": "a reading was dropped: it took longer than max_staleness",
     "reading_cached": "a reading was dropped: the provider repeated an old answer",
-    "reading_disbelieved": "the provider counts fewer calls than are held: it miscounts, or visibility_lag is too low",
+    "reading_disbelieved": "the provider counts %(count)s calls of %(account)s, fewer than the %(held)s that are held: "
+    "it miscounts, or visibility_lag is too low",
+    "limit_changed": "the provider's limit of %(account)s is %(limit)s now (before: %(before)s)",
+    "limit_zero": "the provider's limit of %(account)s is 0 (before: %(before)s): nobody is admitted until it rises",
+    "usage_stale": "the newest reading of %(account)s is %(age)s s old: nobody is admitted until a new one comes in",
+    "refused_again": "the provider refuses one call of %(account)s after another though by its count there is room "
+    "(cool-down: %(cooling)s s): its limit is lower than it says, or it limits the pace; set headroom or "
+    "starts_per_second",
+    "line_stands": "nobody was admitted on %(account)s for %(seconds)s s though callers wait; the provider counts "
+    "%(count)s of %(limit)s, of which %(held)s are held",
     "visibility_lag_short": "a live call was not in the count after %(seen)s s; raise visibility_lag, it is %(own)s s",
     "policies_differ": "policies of this account differ; the stricter of each counts: %(agreed)s (own: %(own)s)",
     "lapsed": "%(reservations)s reservations lapsed: their processes were not heard, or max_call_duration was over",

@@ -127,7 +127,9 @@ class Desk:
         self.beat_every = min(BEAT_MS / 1000, policy.lease_ttl / 3, policy.placement_timeout / 3)
         self.outbox: deque[Draft] = deque()
         self.own = OwnBooks()
-        self.reader = Reader(account, source_timeout, self.policy.lag, fetch, self.outbox.append, report)
+        self.reader = Reader(
+            account, source_timeout, self.policy, fetch, self.outbox.append, self._waiting_since, report
+        )
         self.wants: dict[str, Want] = {}
         """Every caller that the ledger may have a seat for, by seat."""
         self.wants_ear = False
@@ -375,6 +377,10 @@ class Desk:
             box.put(State(status_of(self.account, head, tail)))
 
         return then
+
+    def _waiting_since(self) -> float | None:
+        first = next(iter(self.wants.values()), None)
+        return None if first is None else first.since
 
     def _fail_callers(self, error: Exception) -> None:
         for box in [*(want.box for want in self.wants.values()), *self.reader.watchers]:

@@ -233,11 +233,10 @@ def refusal(answer: Answer, want: Want, now: float) -> AdmissionError:
         Code.PAUSED: f"the account, or its lane {want.lane!r}, is paused ({verdict.pause_reason}); resume it to go on",
         Code.FULL: f"the line is full with {verdict.position} callers; try again in {retry_after:g} s",
     }
-    text = texts.get(
-        answer.code,
-        f"no slot was free: {verdict.in_use} of {limit} in use, {verdict.position} ahead; "
-        f"try again in {retry_after:g} s",
-    )
+    full = f"no slot was free: {verdict.in_use} of {limit} in use, {verdict.position} ahead"
+    if limit == 0:
+        full = "the provider's limit is 0, so no call may start until it rises"
+    text = texts.get(answer.code, f"{full}; try again in {retry_after:g} s")
     error = kinds.get(answer.code, Saturated)(
         text,
         limit=limit,

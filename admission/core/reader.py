@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING
 from admission.core.drafts import Draft
 from admission.core.messages import LedgerDown, News
 from admission.core.spans import millis, usage_numbers
+from admission.core.watch import Watch
 from admission.errors import UsageError
-from admission.ledger.wire import Code, Duty, Head, Outcome, Reading, Wire
+from admission.ledger.wire import Code, Duty, Head, Outcome, Reading, Wire, Written
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from admission.core.drafts import Report
     from admission.core.messages import Box, Fetched
+    from admission.ledger.wire import PolicyWire
 
 MARGIN = 1.0
 """Seconds beyond the source's timeout after which an attempt of which nothing was heard is given up."""
@@ -35,9 +37,10 @@ class Reader:
     Args:
         account: The account's name.
         source_timeout: Seconds after which a reading of the provider is given up.
-        lag: The policy's visibility lag in milliseconds.
+        policy: The policy of the process's guard.
         fetch: Begins an attempt to read, by its token; its `Fetched` comes back as a message.
         send: Takes what the ledger is to be told.
+        waiting_since: Says when the first of the process's callers began to wait, `None` when none does.
         report: Takes what an operator should know.
     """
 
@@ -45,17 +48,19 @@ class Reader:
         self,
         account: str,
         source_timeout: float,
-        lag: int,
+        policy: PolicyWire,
         fetch: Callable[[int], None],
         send: Callable[[Draft], None],
+        waiting_since: Callable[[], float | None],
         report: Report,
     ) -> None:
         self._account = account
         self._source_timeout = source_timeout
-        self._lag = lag
         self._fetch = fetch
         self._send = send
+        self._waiting_since = waiting_since
         self._report = report
+        self._watch = Watch(account, policy, report)
         self.due_at: float | None = None
         """When the next attempt may begin, as the ledger said last."""
         self.goes_on = False
@@ -63,8 +68,6 @@ class Reader:
         self.watchers: list[Box] = []
         """Who waits for a reading without a seat."""
         self.last_error: Exception | None = None
-        self._seen = lag
-        """The longest visibility lag that was seen, in milliseconds, and told of; the policy's, to begin with."""
         self._until: float | None = None
         """When the attempt that is under way here is given up."""
 
@@ -108,9 +111,11 @@ class Reader:
         text = "" if error is None else str(error)[:200]
         reading = Reading(fetched.t0, int(fetched.outcome), limit, count, stamp, retry_after, text)
 
-        def then(head: Head, tail: Wire, _sent_at: float) -> None:
-            self._written(fetched, Code(head.code))
-            self._look_at_lag(int(tail[0]))
+        def then(head: Head, tail: Wire, sent_at: float) -> None:
+            code = Code(head.code)
+            told = Written(*tail)  # type: ignore[arg-type]  # the wire's order is its own
+            self._written(fetched, code)
+            self._watch.written(sent_at, fetched.usage, code, told, self._waiting_since())
 
         self._send(Draft(lambda _: reading, then, note=False, reads=True))
 
@@ -122,15 +127,9 @@ class Reader:
             error = self.last_error = UsageError(DROPPED[code])
         elif fetched.outcome is Outcome.READ and code in {Code.OK, Code.DISBELIEVED}:
             self.last_error = None
-        if code in {Code.OVERLAPPING, Code.DISBELIEVED, *DROPPED}:
+        if code in {Code.OVERLAPPING, *DROPPED}:
             self._report("reading_" + code.name.lower(), account=self._account)
         self._tell_watchers(error)
-
-    def _look_at_lag(self, seen: int) -> None:
-        """Say so when calls come into the count later than the policy believes."""
-        if seen > self._seen:
-            self._seen = seen
-            self._report("visibility_lag_short", account=self._account, seen=seen / 1000, own=self._lag / 1000)
 
     def lost(self, error: Exception | None) -> None:
         """The ledger did not take part in an attempt: it is over, and whoever waits hears of that."""

@@ -339,7 +339,7 @@ class Book:
         return self._ahead(lane, self.line.waiting(lane))
 
     def _verdict(self, now: int, age: int, position: int, lane: str) -> Wire:
-        usage_age = now - self.readings.t0 if self.readings.t0 >= 0 else -1
+        usage_age = self._usage_age(now)
         retry = self._retry_after(now, position)
         told = self.lanes.of(lane).told
         reason = ""
@@ -550,21 +550,37 @@ class Book:
         """Write what became of a reading."""
         if answer.outcome in {Outcome.READ, Outcome.FINAL}:
             self.members[process].barred = answer.outcome == Outcome.FINAL
+        before = self.readings.limit
         code = self.readings.write(process, answer, now, self._agreed.refresh, self._agreed.staleness)
-        if code != Code.OK or answer.outcome != Outcome.READ:
-            return code, [self.visibility.seen]
-        kept = self.reservations
-        kept.reading(answer.t0)
-        held, young = len(kept.held), kept.young(answer.t0)
-        self.visibility.reading(now, answer.count, held, young, kept.gone, self._agreed.lag)
-        return Code.DISBELIEVED if answer.count < held else Code.OK, [self.visibility.seen]
+        if code == Code.OK and answer.outcome == Outcome.READ:
+            kept = self.reservations
+            kept.reading(answer.t0)
+            held, young = len(kept.held), kept.young(answer.t0)
+            self.visibility.reading(now, answer.count, held, young, kept.gone, self._agreed.lag)
+            if answer.count < held:
+                code = Code.DISBELIEVED
+        return code, self._written(now, before)
+
+    def _written(self, now: int, limit_before: int) -> Wire:
+        return [
+            limit_before,
+            len(self.reservations.held),
+            self._usage_age(now),
+            int(self._closed(now) or 0),
+            self.cooling.span,
+            now - self.claimed if self.claimed else -1,
+            self.visibility.seen,
+        ]
+
+    def _usage_age(self, now: int) -> int:
+        return now - self.readings.t0 if self.readings.t0 >= 0 else -1
 
     def status(self, now: int, _process: str, _request: AskStatus) -> tuple[Code, Wire]:
         """Tell the account's state."""
         readings, kept = self.readings, self.reservations
         booked = len(kept.facts) - len(kept.pending)
         untracked = max(0, max(0, readings.count) - booked)
-        usage_age = now - readings.t0 if readings.t0 >= 0 else -1
+        usage_age = self._usage_age(now)
         pause: Wire = [self.pause_on, self.pause_reason]
         room = max(0, self._free(now) - self._agreed.headroom)
         numbers: Wire = [readings.limit, readings.count, self._in_use(), room, len(kept.pending)]

@@ -163,6 +163,28 @@ class Verdict(NamedTuple):
     error: str
 
 
+class Written(NamedTuple):
+    """What `reading` adds to the head: how the account stands after it.
+
+    Attributes:
+        limit_before: The provider's limit by the reading before, -1 before the first.
+        held: Reservations that are held.
+        usage_age: Milliseconds since the newest reading began, -1 before the first.
+        closed: The `Code` that says why nothing may be claimed, whatever is free; 0 when something may be.
+        cooling: Milliseconds of the cool-down after the provider's refusals, 0 when there is none.
+        idle: Milliseconds since the last claim, -1 before the first.
+        seen: Milliseconds after which a live call was seen to be missing from the count, -1 for none.
+    """
+
+    limit_before: int
+    held: int
+    usage_age: int
+    closed: int
+    cooling: int
+    idle: int
+    seen: int
+
+
 NOTHING = Verdict(0, 0, -1, 0, 0, -1, "", "")
 """The verdict where the ledger had none to give."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from admission.ledger import book, scripts, wire
-from admission.ledger.wire import Entry, Head, LaneWire, Request, Verdict, Who
+from admission.ledger.wire import Entry, Head, LaneWire, Request, Verdict, Who, Written
 
 LUA = Path(scripts.__file__).parent / "lua"
 REQUESTS = {request.verb: request for request in Request.__subclasses__()}
@@ -21,7 +21,7 @@ RETURNS = {
     "duty": ("token",),
     "lane": ("lanes_at", "changed", "lane..."),
     "pause": ("pause_at", "|", "lanes_at", "changed", "lane..."),
-    "reading": ("seen",),
+    "reading": Written._fields,
     "requests": ("now", "epoch", "since", "waiting", "due_at", "next_at", "granted", "answer..."),
     "status": (
         "limit", "count", "in_use", "room", "pending", "held", "untracked", "usage_age", "seen", "booked", "pause_on",

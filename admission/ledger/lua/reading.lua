@@ -7,7 +7,7 @@
 -- ARGV[5]     stamp_us       us of the provider's clock, or -1
 -- ARGV[6]     retry_after_ms ms
 -- ARGV[7]     error          text
--- returns     code seen_ms
+-- returns     code limit_before held usage_age_ms closed cooling_ms idle_ms seen_ms
 -- writes      the newest reading, and the reservations that it covers
 -- atomicity   all or nothing; sent again it is dropped as overlapping
 
@@ -133,5 +133,8 @@ local function reading()
   return count < number_of('held') and DISBELIEVED or OK
 end
 
+local limit_before = state.limit
 code = reading()
-tail = {code, state.seen}
+--@inline usage_age
+local idle_ms = clock.claimed ~= 0 and now - clock.claimed or -1
+tail = {code, limit_before, number_of('held'), usage_age, closed() or 0, state.cool_span, idle_ms, state.seen}
