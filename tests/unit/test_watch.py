@@ -10,7 +10,7 @@ from admission.core.watch import Lasting, Watch
 from admission.ledger.wire import Code, Written
 
 REFRESH_MS = 1_000
-FINE = Written(limit_before=20, held=0, usage_age=100, closed=0, cooling=0, idle=-1)
+FINE = Written(limit_before=20, held=0, usage_age=100, closed=0, cooling=0, idle=-1, seen=-1)
 
 
 class Told:
