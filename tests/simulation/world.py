@@ -118,7 +118,7 @@ class World:
         self._over = True
         self._heal()
         for process in self.processes:
-            for task in list(process.tasks):
+            for task in sorted(process.tasks, key=lambda task: task.number):
                 task.cancel()
         agenda.run(QUIET)
         self._check_end()
