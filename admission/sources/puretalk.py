@@ -195,6 +195,7 @@ class PureTalk:
         try:
             async with asyncio.timeout(self._timeout), client.stream("GET", self._url, **options) as response:
                 body, coding = await _abody(response)
+                _spoil(response)
         except Exception as exc:  # noqa: BLE001 - a client of the caller's may raise anything
             raise self._fault(exc) from self._cause(exc)
         return self._usage(response, body, coding)
@@ -259,6 +260,7 @@ class PureTalk:
         try:
             with line.client.stream("GET", self._url, **options) as response:
                 body, coding = _body(response, deadline)
+                _spoil(response)
         except Exception as exc:  # noqa: BLE001 - a client of the caller's may raise anything
             raise self._fault(exc) from self._cause(exc)
         return self._usage(response, body, coding)
@@ -458,6 +460,26 @@ async def _abody(response: httpx.Response) -> tuple[bytes, str]:
         if len(body) > MAX_BODY_BYTES:
             break
     return bytes(body), response.headers.get("content-encoding", "")
+
+
+def _spoil(response: httpx.Response) -> None:
+    """Have a connection not used again on which more came than an answer.
+
+    It would be taken for the answer to the next request, and was made before that: a reading older than it seems.
+    """
+    stream: Any = response.stream
+    try:
+        # What was read and is left over, nobody else tells.
+        more, _ = stream._stream._httpcore_stream._stream._connection._h11_state.trailing_data  # noqa: SLF001
+    except AttributeError:
+        return  # another transport than httpx's own, or one that keeps answers apart
+    if more:
+        sock = response.extensions["network_stream"].get_extra_info("socket")
+        with suppress(OSError):
+            if isinstance(sock, socket.socket):
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)  # see `_Line.cut`
+            elif sock is not None:
+                sock.shutdown(socket.SHUT_RDWR)  # what stands for one on an event loop
 
 
 def _let_go(processes: dict[int, _Process], kept: _Kept) -> None:
