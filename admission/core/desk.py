@@ -150,6 +150,8 @@ class Desk:
         self._lanes = OwnLanes(lanes)
         self._agreed = self.policy.text()
         self._lapsed: int | None = None
+        self._looks = False
+        """Whether a beat is to be sent that looks after a hint of which nothing is known here."""
         self._learnt = 0
         """Number of the last hand-over that it has learnt of."""
         self._granted = ""
@@ -451,26 +453,35 @@ class Desk:
         if self._lapsed is not None and int(lapsed) > self._lapsed:
             self.report("lapsed", account=self.account, reservations=int(lapsed) - self._lapsed)
         self._lapsed = int(lapsed)
-        self._tell_offers([str(seat) for seat in rest[fields:]])
-
-    def offered(self, seats: list[str], now: float) -> None:
-        """Slots are offered to these seats of this process, as a wake-up message says: have them handed over."""
-        known = [] if self._is_slow(now) else [seat for seat in seats if seat in self.wants]
-        if known:
-            self._beat_at = now
-        self._tell_offers([seat for seat in seats if seat not in known])
-
-    def _tell_offers(self, seats: list[str]) -> None:
-        """Let those who wait in these seats claim what they are offered."""
-        for seat in seats:
-            want = self.wants.get(seat)
-            if want is not None:
-                want.stirred = True
-                if not want.box.put(Offered()):
-                    self._give_up(want, answer=False)
-            else:
+        for seat in map(str, rest[fields:]):
+            if not self._stir(seat):
                 # Nobody here waits in it: an ask that came through after its caller had gone.
                 self._withdraw(seat)
+
+    def offered(self, seats: Iterable[str], now: float) -> None:
+        """Slots are offered to these seats of this process, as a hint says that anybody may have sent."""
+        hinted = dict.fromkeys(seats)
+        known = [seat for seat in hinted if seat in self.wants]
+        if known and not self._is_slow(now):
+            # A beat's reply hands them over, and lists the other offers.
+            self._beat_at = now
+            return
+        for seat in known:
+            self._stir(seat)
+        if len(known) < len(hinted) and not self._looks:
+            # Whether strange ones are offered anything, the ledger says.
+            self._looks = True
+            self.outbox.append(self._beat_draft(self.own.to_list(now)))
+
+    def _stir(self, seat: str) -> bool:
+        """Have the caller in a seat look after what it is offered; return whether there is one."""
+        want = self.wants.get(seat)
+        if want is None:
+            return False
+        want.stirred = True
+        if not want.box.put(Offered()):
+            self._give_up(want, answer=False)
+        return True
 
     def _withdraw(self, seat: str) -> None:
         self._send(lambda _: Withdraw(seat, ""))
@@ -481,6 +492,7 @@ class Desk:
         """Take everything out of the outbox, made for sending now."""
         who = self._who(learnt=-1 if self._is_slow(now) else self._learnt)
         batch = []
+        self._looks = False
         while self.outbox:
             draft = self.outbox.popleft()
             draft.sent_at = now

@@ -489,7 +489,10 @@ class Ear:
         self._renewed = False
         self._listening = True
         """Whether it listened at last: an outage is told once."""
-        self._channel = scripts.wake_channel(process_token())
+        self.strange = 0
+        """Messages of which nothing was understood."""
+        self._token = process_token()
+        self._channel = scripts.wake_channel(self._token)
         self._thread = threading.Thread(target=self._listen, name="admission-ear", daemon=True)
         self._thread.start()
 
@@ -524,7 +527,12 @@ class Ear:
             pubsub.subscribe(self._channel)
             heard_at, asked = time.monotonic(), False
             while not self._stopped.is_set() and not self._renewed:
-                message = pubsub.get_message(timeout=0.25)
+                try:
+                    message = pubsub.get_message(timeout=0.25)
+                except UnicodeDecodeError:  # of a client that wants texts
+                    heard_at, asked = time.monotonic(), False
+                    self._pass_over()
+                    continue
                 if message is None:
                     quiet = time.monotonic() - heard_at
                     if quiet > EAR_QUIET + TIMEOUT:
@@ -543,13 +551,17 @@ class Ear:
             pubsub.close()
 
     def _hear(self, data: Any) -> None:
-        text = data.decode("utf-8", "replace") if isinstance(data, bytes) else str(data)
-        _account, *seats = text.split("\n")
-        by_process: dict[str, list[str]] = {}
-        for seat in seats:
-            by_process.setdefault(seat.rpartition(".")[0], []).append(seat)
-        for process, mine in by_process.items():
-            self._clerk.offered(process, mine)
+        told = scripts.seats_told(data, self._token)
+        if not told:
+            self._pass_over()
+        for process, seats in told.items():
+            self._clerk.offered(process, seats)
+
+    def _pass_over(self) -> None:
+        """Count a message of which nothing is understood, and tell of the first, the tenth, the hundredth..."""
+        self.strange += 1
+        if str(self.strange).strip("0") == "1":
+            logger.warning("admission: %d wake-up messages were not of this library's making", self.strange)
 
 
 __all__ = ["RedisLedger"]

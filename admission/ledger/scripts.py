@@ -46,6 +46,9 @@ MOST_WANTED = 1_000
 KEYS = ("account", "pending", "due", "processes", "line", "lanes", "turns")
 """The keys of an account, in the order in which every script takes them."""
 
+MOST_TOLD = 1 << 20
+"""Length of the longest wake-up message that is looked at: some 30,000 seats. A lost one is made up for by a beat."""
+
 SHORTEST_TTL_MS = 3_600_000
 """Keys live at least this long after the last request."""
 NEVER_MS = 1 << 53
@@ -135,6 +138,7 @@ WORDS: Mapping[str, str] = {
 """What stands for a number, or a text, in the Lua files."""
 
 _DIRECTIVE = re.compile(r"--@(?:(include|inline) (\w+)|verbs)\n")
+_SEAT = re.compile(r"\.[0-9a-f]{1,16}\.[0-9a-f]{1,16}")
 _WORD = re.compile(r"\b[A-Z][A-Z_]+\b")
 _RECORD = re.compile(r"\b(NEW|PACK|UNPACK)_([A-Z]+)\b(?:\(([\w\[\]]+)(, \w+)?\))?")
 _VARIABLES: Mapping[str, tuple[str, ...]] = {
@@ -267,8 +271,27 @@ def _text(item: int | str | bytes) -> int | str:
 
 
 def wake_channel(process: str) -> str:
-    """Return the channel on which a process is told its offers: the account, then seats, one a line.
+    """Return the channel on which a process is told its offers; see `seats_told`.
 
     Guards of one operating-system process share the part of their names before the dot, and with it the channel.
     """
     return f"admission:wake:{process.partition('.')[0]}"
+
+
+def seats_told(message: object, token: str) -> dict[str, list[str]]:
+    """Return what a wake-up message tells: processes, and seats of theirs that are offered slots.
+
+    Anybody may publish to the channel, so whatever names no seat of an operating-system process's own is left out.
+
+    Args:
+        message: What came, text or bytes: the account, then seats, one a line.
+        token: The part of the processes' names before the dot.
+    """
+    if not isinstance(message, (str, bytes)) or len(message) > MOST_TOLD:
+        return {}
+    text = message.decode("ascii", "replace") if isinstance(message, bytes) else message
+    told: dict[str, list[str]] = {}
+    for seat in text.split("\n")[1:]:
+        if seat.startswith(f"{token}.") and _SEAT.fullmatch(seat, len(token)):
+            told.setdefault(seat.rpartition(".")[0], []).append(seat)
+    return told

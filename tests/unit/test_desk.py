@@ -200,7 +200,7 @@ def test_who_has_a_time_of_its_own_to_wake_at_is_told_that_it_stands_in_line(mor
 def test_who_was_offered_a_slot_before_it_learnt_that_it_stands_in_line_is_told():
     pair, want = full()
     pair.desk.handle(AskFor(want), pair.now)
-    pair.desk._tell_offers([want.seat])  # as a beat may that was sent with an ask whose first reply was lost
+    pair.desk._stir(want.seat)  # as a beat may that was sent with an ask whose first reply was lost
     pair.say()
     assert kinds(want) == [Offered, Answer]
 

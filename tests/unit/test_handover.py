@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from admission import Policy, Saturated
-from admission.core.desk import GIVEN_UP, SLOW, Desk
+from admission.core.desk import GIVEN_UP, MOST_KEPT, SLOW, Desk
 from admission.core.messages import AskFor, GiveUp, Handed, Offered, Post, SayEnded, Wait, Want
 from admission.core.ownbooks import granted
 from admission.ledger.book import Book
@@ -210,13 +210,13 @@ class Table:
         self.reply(Code.FOREIGN)
         self.reply(Code.IN_LINE)
 
-    def reply(self, code=Code.OK, granted=""):
-        """Send what is to be sent, and reply to it; return the requests."""
+    def reply(self, code=Code.OK, granted="", offers=()):
+        """Send what is to be sent, and reply to it; return the requests. A beat is told of `offers`."""
         said = []
         for draft, _, request in self.desk.take(self.now):
             tail = [*Verdict(*NOTHING)] if isinstance(request, Ask) else []
             if isinstance(request, Beat):
-                tail = [0, 0, "", self.desk.policy.text(), 0, 0, 0]
+                tail = [0, 0, "", self.desk.policy.text(), 0, 0, 0, *offers]
             said.append(request)
             now = int(self.now * 1000)
             self.desk.replied(draft, [int(code), now, 7, 1, 0, now + 1_000, 0, granted, *tail], self.now)
@@ -279,10 +279,24 @@ def test_a_wake_up_lets_a_slow_waiter_claim():
     assert [type(mail) for mail in other.box.mail] == [Offered]
 
 
-def test_a_wake_up_for_a_seat_in_which_nobody_waits_withdraws_it():
+def test_of_seats_in_which_nobody_waits_the_ledger_is_asked_once_however_many_wake_ups_name_them():
     table = Table()
-    table.desk.offered(["gone"], table.now)
-    assert Withdraw("gone", "") in table.reply()
+    for number in range(1_000):
+        table.desk.offered([f"gone-{number}", f"{number}", ""], table.now)
+    assert [type(request) for request in table.reply(offers=["gone-1"])] == [Beat]
+    # What it says is offered there is given back.
+    assert table.reply() == [Withdraw("gone-1", "")]
+    table.desk.offered(["gone-2"], table.now)
+    assert [type(request) for request in table.reply()] == [Beat]
+
+
+def test_wake_ups_lose_no_note():
+    table = Table()
+    table.hand_over()
+    table.want.take()
+    table.desk.handle(SayEnded("rid", placed=True), table.now)
+    table.desk.offered([f"gone-{number}" for number in range(MOST_KEPT + 1)], table.now)
+    assert Ended("rid", "") in table.reply()
 
 
 def test_what_was_taken_stays():
