@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING, Any, Never, ParamSpec, TypeVar
 
 from admission import direct
-from admission.base import UNSET, BlockBase, GuardBase, check_function, check_kind, check_lane, outcome_of
+from admission.base import UNSET, BlockBase, GuardBase, check_function, check_kind, check_lane, outcome_of, pausing
 from admission.clerk import DRAIN
 from admission.core import plans
 from admission.core.exits import ByValue, Unknown, Unplaced, judge
@@ -18,7 +18,6 @@ from admission.core.messages import (
     GetStatus,
     GiveUp,
     SetLane,
-    SetPause,
     Shut,
     TellEnded,
     TellStarted,
@@ -156,8 +155,7 @@ class AsyncGuard(GuardBase):
             ConfigurationError: There is no such lane.
         """
         box = LoopBox(self._clock)
-        message = SetPause(box, on=True, reason=str(reason)[:200], lane=lane or "")
-        await self._run(plans.ask(message, self._patience), box)
+        await self._run(plans.ask(pausing(box, on=True, reason=reason, lane=lane), self._patience), box)
 
     async def resume(self, lane: str | None = None) -> None:
         """Undo `pause`.
@@ -170,7 +168,7 @@ class AsyncGuard(GuardBase):
             ConfigurationError: There is no such lane.
         """
         box = LoopBox(self._clock)
-        await self._run(plans.ask(SetPause(box, on=False, reason="", lane=lane or ""), self._patience), box)
+        await self._run(plans.ask(pausing(box, on=False, reason="", lane=lane), self._patience), box)
 
     async def set_lane(self, lane: Lane) -> None:
         """Set how a lane is served, for the whole fleet and from the next claim on; a new one is added.

@@ -12,14 +12,14 @@ from admission.clerk import DRAIN, Clerk
 from admission.core import plans
 from admission.core.desk import Desk
 from admission.core.exits import RefusedCall
-from admission.core.messages import Fetched, Message, Want
+from admission.core.messages import Fetched, Message, SetPause, Want
 from admission.errors import CallRejected, Closed, ConfigurationError, UsageError
 from admission.ledger.memory import MemoryLedger
 from admission.ledger.wire import Kind, Outcome
 from admission.process import PerProcess, process_token
 from admission.reservation import encloses
 from admission.schedule import Schedule
-from admission.values import Lane, Policy, Usage, check_name, check_timeout
+from admission.values import Lane, Policy, Usage, check_name, check_source_timeout, check_timeout, clean_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -142,7 +142,7 @@ class GuardBase:
         self._wait = wait
         self._stop = stop
         self._plain = self._schedule().is_plain
-        self._timeout = float(getattr(source, "timeout", 5.0))
+        self._timeout = check_source_timeout(getattr(source, "timeout", 5.0))
         self._here = PerProcess(self._settle_in)
         self._loops: deque[LoopTasks] = deque()
         """The event loops of an `AsyncGuard`'s callers."""
@@ -345,6 +345,15 @@ def check_lane(lane: object) -> Lane:
     if not isinstance(lane, Lane):
         raise ConfigurationError(f"lane {lane!r}: give a Lane, as in Lane('callbacks')")
     return lane
+
+
+def pausing(box: Box, *, on: bool, reason: object, lane: object) -> SetPause:
+    """Return the message that pauses or resumes the account (`lane` None) or one lane.
+
+    Raises:
+        ConfigurationError: No lane can have that name.
+    """
+    return SetPause(box, on=on, reason=clean_text(reason, 200), lane="" if lane is None else check_name("lane", lane))
 
 
 def check_function(fn: Any, *, coroutine: bool, made_by: str) -> None:

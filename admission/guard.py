@@ -8,7 +8,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Never, ParamSpec, TypeVar
 
 from admission import direct
-from admission.base import UNSET, BlockBase, GuardBase, check_function, check_kind, check_lane, outcome_of
+from admission.base import UNSET, BlockBase, GuardBase, check_function, check_kind, check_lane, outcome_of, pausing
 from admission.clerk import DRAIN
 from admission.core import plans
 from admission.core.exits import ByValue, Unknown, Unplaced, judge
@@ -17,7 +17,6 @@ from admission.core.messages import (
     GetStatus,
     GiveUp,
     SetLane,
-    SetPause,
     Shut,
     TellEnded,
     TellStarted,
@@ -154,8 +153,7 @@ class Guard(GuardBase):
             ConfigurationError: There is no such lane.
         """
         box = ThreadBox(self._clock)
-        message = SetPause(box, on=True, reason=str(reason)[:200], lane=lane or "")
-        self._run(plans.ask(message, self._patience), box)
+        self._run(plans.ask(pausing(box, on=True, reason=reason, lane=lane), self._patience), box)
 
     def resume(self, lane: str | None = None) -> None:
         """Undo `pause`.
@@ -168,7 +166,7 @@ class Guard(GuardBase):
             ConfigurationError: There is no such lane.
         """
         box = ThreadBox(self._clock)
-        self._run(plans.ask(SetPause(box, on=False, reason="", lane=lane or ""), self._patience), box)
+        self._run(plans.ask(pausing(box, on=False, reason="", lane=lane), self._patience), box)
 
     def set_lane(self, lane: Lane) -> None:
         """Set how a lane is served, for the whole fleet and from the next claim on; a new one is added.

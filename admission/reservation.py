@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from admission.core.exits import ByValue, Exit, RefusedCall, Unknown, Unplaced
 from admission.core.messages import SayEnded, SayLeft, SayPlaced, SayRefused
+from admission.errors import ConfigurationError
 from admission.ledger.wire import Kind
 
 if TYPE_CHECKING:
@@ -30,8 +31,15 @@ LONGEST_CALL_ID = 200
 
 
 def clean_call_id(call_id: object) -> str:
-    """Return a call id as the ledger keeps it: text, and a digest of what is too long."""
-    text = str(call_id)
+    """Return a call id as the ledger keeps it: text, and a digest of what is too long.
+
+    Raises:
+        ConfigurationError: `str` makes no text of it.
+    """
+    try:
+        text = str(call_id)
+    except Exception as exc:
+        raise ConfigurationError(f"a call id of type {type(call_id).__name__} cannot be written as text") from exc
     if len(text) <= LONGEST_CALL_ID:
         return text.encode("utf-8", "backslashreplace").decode()
     return "sha256:" + hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
@@ -108,7 +116,12 @@ class Reservation:
         at = self._clock.now()
         booking = self._booking
         late = not booking.placed and at > booking.deadline
-        call_id = booking.call_id if call_id is None else clean_call_id(call_id)
+        try:
+            call_id = booking.call_id if call_id is None else clean_call_id(call_id)
+        except ConfigurationError:
+            # The call is placed, whatever its id is.
+            logger.exception("admission: the call of %r is booked without its id", self)
+            call_id = booking.call_id
         # Told before it is marked, here and below: an exception that a signal raises in between may make it be told
         # twice, which changes nothing, and never leaves it untold.
         self._post(SayPlaced(booking.rid, at, late, call_id, leaving))

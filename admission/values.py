@@ -29,6 +29,11 @@ def check_name(kind: str, name: object) -> str:
     return name
 
 
+def clean_text(text: object, most: int) -> str:
+    """Return text as it can be sent and stored: at most `most` characters of it, and lone surrogates escaped."""
+    return str(text)[:most].encode("utf-8", "backslashreplace").decode()
+
+
 def _check_number(name: str, value: object, low: float, high: float, *, whole: bool = False) -> None:
     kinds = int if whole else (int, float)
     # The range refuses NaN and infinities too.
@@ -151,6 +156,16 @@ class Policy:
     def describe(self) -> dict[str, float | int | None]:
         """Return every setting by name, for reports and logs."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+def check_source_timeout(seconds: object) -> float:
+    """Return how long a source may take for a reading: 0.001 to 3,600 seconds.
+
+    Raises:
+        ConfigurationError: It is anything else.
+    """
+    _check_number("the source's timeout", seconds, 0.001, 3600)
+    return float(seconds)  # type: ignore[arg-type]  # a number, as was checked
 
 
 def check_timeout(timeout: object) -> None:

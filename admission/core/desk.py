@@ -46,7 +46,7 @@ from admission.core.messages import (
 )
 from admission.core.ownbooks import OwnBooks, granted
 from admission.core.reader import Reader
-from admission.core.spans import booking_spans, millis, wire_lane, wire_policy
+from admission.core.spans import booking_spans, millis, wait_ms, wire_lane, wire_policy
 from admission.core.states import status_of
 from admission.errors import Closed, ConfigurationError
 from admission.ledger.lanes import MOST_LANES
@@ -323,7 +323,7 @@ class Desk:
         elif note.again is not None:
             note.again.box.put(Failed(Closed("the guard was closed while the call was refused")))
         seat = again.seat if again else ""
-        retry_after = millis(note.retry_after or 0.0)
+        retry_after = wait_ms(note.retry_after)
         terms = (int(again.kind), *booking_spans(again.policy)) if again else (0, 0, 0, 0)
         self._send(lambda t: Refuse(note.rid, millis(t - note.at), retry_after, seat, lane, *terms), want=again)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from admission.core.spans import lane_of_wire, wire_lane
+from admission.core.spans import wire_lane
 from admission.ledger.wire import Lanes, LaneWire, Word
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class OwnLanes:
         for name, row in theirs.items():
             known = self._known.get(name)
             if known is not None and known.settings != row.settings and row.at > known.at:
-                report("lane_changed", lane=name, settings=lane_of_wire(row), before=lane_of_wire(known))
+                report("lane_changed", lane=name, settings=row.lane(), before=known.lane())
         self.at = at
         self._known = {**theirs, **{row.name: row for row in lost}}
         return Lanes(int(Word.RETELL), tuple(lost)) if lost else None

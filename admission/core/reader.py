@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from admission.core.drafts import Draft
 from admission.core.messages import LedgerDown, News
-from admission.core.spans import millis, usage_numbers
+from admission.core.spans import millis, usage_numbers, wait_ms
 from admission.core.watch import Watch
 from admission.errors import UsageError
 from admission.ledger.wire import Code, Duty, Head, Outcome, Reading, Wire, Written
+from admission.values import clean_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,8 +108,8 @@ class Reader:
             event = "reading_final" if fetched.outcome is Outcome.FINAL else "reading_failed"
             self._report(event, account=self._account, error=str(error))
         limit, count, stamp = (-1, -1, -1) if fetched.usage is None else usage_numbers(fetched.usage)
-        retry_after = millis(getattr(error, "retry_after", None) or 0.0)
-        text = "" if error is None else str(error)[:200]
+        retry_after = wait_ms(getattr(error, "retry_after", None))
+        text = "" if error is None else clean_text(error, 200)
         reading = Reading(fetched.t0, int(fetched.outcome), limit, count, stamp, retry_after, text)
 
         def then(head: Head, tail: Wire, sent_at: float) -> None:

@@ -6,16 +6,22 @@ import math
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from admission.ledger.wire import LaneWire, PolicyWire
-from admission.values import Lane
+from admission.ledger.wire import RETRY_MAX_MS, LaneWire, PolicyWire
 
 if TYPE_CHECKING:
-    from admission.values import Policy, Usage
+    from admission.values import Lane, Policy, Usage
 
 
 def millis(seconds: float) -> int:
     """Return whole milliseconds, rounded up, so that no span on the wire is shorter than it was."""
     return math.ceil(seconds * 1000 - 1e-6)
+
+
+def wait_ms(seconds: object) -> int:
+    """Return the milliseconds that others ask to wait, at most what is obeyed; 0 where they give no such number."""
+    if not isinstance(seconds, (int, float)) or not seconds > 0:  # NaN is not
+        return 0
+    return millis(min(seconds, RETRY_MAX_MS / 1000))
 
 
 def booking_spans(policy: Policy) -> tuple[int, int, int]:
@@ -46,18 +52,6 @@ def wire_lane(lane: Lane) -> LaneWire:
         headroom=lane.headroom,
         cap=lane.max_in_flight or 0,
         promote=millis(lane.promote_after or 0.0),
-    )
-
-
-def lane_of_wire(row: LaneWire) -> Lane:
-    """Return what `wire_lane` wrote; a priority that nobody told is shown as 0."""
-    return Lane(
-        row.name,
-        priority=max(0, row.priority),
-        weight=row.weight / 1000,
-        headroom=row.headroom,
-        max_in_flight=row.cap or None,
-        promote_after=row.promote / 1000 or None,
     )
 
 

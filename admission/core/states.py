@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from admission.core.spans import lane_of_wire
 from admission.ledger.wire import DEFAULT, LaneWire
 from admission.values import Lane, LaneStatus, Status
 
@@ -45,7 +44,5 @@ def _lanes(flat: Wire) -> tuple[LaneStatus, ...]:
         *row, waiting, in_flight = flat[first : first + fields]
         (told,) = LaneWire.rows(row)
         reason = told.reason if told.paused else ""
-        states.append(
-            LaneStatus(told.name, int(waiting), int(in_flight), bool(told.paused), reason, lane_of_wire(told))
-        )
+        states.append(LaneStatus(told.name, int(waiting), int(in_flight), bool(told.paused), reason, told.lane()))
     return tuple(states)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
+from admission.values import Lane
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -251,6 +253,21 @@ class LaneWire(NamedTuple):
     def settings(self) -> str:
         """What can be set, as one text."""
         return f"{self.priority},{self.weight},{self.headroom},{self.cap},{self.promote}"
+
+    def lane(self) -> Lane:
+        """Return the lane; a priority that nobody told is shown as 0.
+
+        Raises:
+            ConfigurationError: There can be no such lane.
+        """
+        return Lane(
+            self.name,
+            priority=max(0, self.priority),
+            weight=self.weight / 1000,
+            headroom=self.headroom,
+            max_in_flight=self.cap or None,
+            promote_after=self.promote / 1000 or None,
+        )
 
     @staticmethod
     def rows(flat: Iterable[int | str]) -> list[LaneWire]:
