@@ -20,6 +20,7 @@ from admission.core.desk import Desk
 from admission.core.messages import LATER, Failed, Flush, Message
 from admission.drivers import ThreadBox
 from admission.errors import AdmissionError
+from admission.ledger.wire import Code
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -140,6 +141,8 @@ class Clerk:
         self._retry_after = RETRY_FIRST
         self._held_off: weakref.WeakKeyDictionary[Desk, tuple[float, float]] = weakref.WeakKeyDictionary()
         """Desks whose requests were not served while others were: when they are tried again, seconds to add then."""
+        self._foreign: weakref.WeakSet[Desk] = weakref.WeakSet()
+        """Desks that were told nothing but of a foreign epoch the last time."""
         self._look_again = False
         _CLERKS.add(self)
 
@@ -335,17 +338,26 @@ class Clerk:
     def _take_replies(self, sent: list[tuple[Desk, Draft]], replies: list[Wire | Exception]) -> None:
         now = self.clock.now()
         unserved: dict[Desk, tuple[list[Draft], Exception]] = {}
+        understood: set[Desk] = set()
         for (desk, draft), reply in zip(sent, replies, strict=True):
             if isinstance(reply, Exception):
                 unserved.setdefault(desk, ([], reply))[0].append(draft)
-            else:
-                desk.replied(draft, reply, now)
+                continue
+            desk.replied(draft, reply, now)
+            if reply[0] != Code.FOREIGN:
+                understood.add(desk)
         for desk in dict.fromkeys(desk for desk, _ in sent):
             if desk in unserved:
                 desk.failed(*unserved[desk], now)
                 self._hold_off(desk, now)
-            else:
+            elif desk in understood:
+                self._foreign.discard(desk)
                 self._held_off.pop(desk, None)
+            elif desk in self._foreign:
+                # It spoke in the epoch that it was told of: whatever says foreign again is not asked without a pause.
+                self._hold_off(desk, now)
+            else:
+                self._foreign.add(desk)
 
     def _may_send_at(self, desk: Desk) -> float:
         return self._held_off.get(desk, (-math.inf, 0.0))[0]

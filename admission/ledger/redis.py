@@ -38,6 +38,7 @@ from admission.clerk import PATIENCE, Clerk, StoreDown
 from admission.clocks import SystemClock
 from admission.errors import ConfigurationError
 from admission.ledger import scripts, wire
+from admission.ledger.checks import Garbled
 from admission.process import PerProcess, process_token
 
 if TYPE_CHECKING:
@@ -163,7 +164,9 @@ class Pipe:
         if self._connection is not None:
             return True
         # Not from the pool: its connections are the caller's, and it would retry for seconds.
-        self._connection = self._pool.connection_class(**self._pool.connection_kwargs | self._settings)
+        # Texts come as bytes, whatever the caller's own connections do with theirs.
+        settings = self._pool.connection_kwargs | {"decode_responses": False} | self._settings
+        self._connection = self._pool.connection_class(**settings)
         self._connection.retry = Retry(NoBackoff(), 0)
         try:
             self._connection.connect()
@@ -296,14 +299,16 @@ class RedisWay:
         home: Where it is given back to.
     """
 
-    __slots__ = ("_home", "_pipe")
+    __slots__ = ("_home", "_pipe", "_request")
 
     def __init__(self, pipe: Pipe, home: deque[Pipe]) -> None:
         self._pipe = pipe
         self._home: deque[Pipe] | None = home
+        self._request: Request
 
     def send(self, account: str, who: Who, request: Request) -> None:
         """Send the request."""
+        self._request = request
         try:
             self._pipe.send([_command(self._pipe.run_id, account, who, [request])])
         except (RedisError, OSError) as error:
@@ -317,12 +322,13 @@ class RedisWay:
         """Return the reply and give the connection back; `None` for an error reply."""
         try:
             reply = self._pipe.reply()
-        except (RedisError, OSError) as error:
+            if isinstance(reply, Exception):
+                return None  # and the connection is dropped: it may lead to a server that is read-only now
+            (wire,) = scripts.replies(reply, [self._request])
+        except (RedisError, OSError, Garbled) as error:
             raise StoreDown(error) from error
-        if isinstance(reply, Exception):
-            return None  # and the connection is dropped: it may lead to a server that is read-only now
         self.give_back()
-        return scripts.replies(reply)[0]
+        return wire
 
     def give_back(self) -> None:
         """Let the next caller have the connection."""
@@ -379,7 +385,14 @@ class RedisStore:
         """Have a server run what it is to run; again what it may understand the next time."""
         if server not in self._pipes:
             raise ConnectionError("no server of the cluster has the account's slot")
-        pipe, places = self._pipes[server], _places(runs)
+        places = _places(runs)
+        self._have_run(server, runs, replies)
+        if any(isinstance(replies[place], (Garbled, ResponseError)) for place in places):
+            # It may be out of step; or read-only now, and its address, or a sentinel, may lead to another.
+            self._pipes[server].disconnect()
+
+    def _have_run(self, server: str, runs: list[Run], replies: list[Any]) -> None:
+        pipe = self._pipes[server]
         for _ in range(TRIES):
             known = pipe.run_id
             was_open = pipe.connect()
@@ -398,17 +411,17 @@ class RedisStore:
             taken = [self._take(run, answer, replies) for run, answer in zip(runs, answers, strict=True)]
             runs = [run for again in taken for run in again]
             if not runs:
-                break
+                return
             pipe.run([("SCRIPT", "LOAD", scripts.SCRIPT.source)])
-        if any(isinstance(replies[place], ResponseError) for place in places):
-            # It may be read-only now, and its address, or a sentinel, may lead to another: the next try connects anew.
-            pipe.disconnect()
 
     def _take(self, run: Run, answer: Any, replies: list[Any]) -> list[Run]:
         """Take what a run was answered; return the runs to try again at once."""
         here = slice(run.first, run.first + len(run.requests))
         if not isinstance(answer, Exception):
-            replies[here] = scripts.replies(answer)
+            try:
+                replies[here] = scripts.replies(answer, run.requests)
+            except Garbled as error:
+                replies[here] = [error] * len(run.requests)
             return []
         replies[here] = [answer] * len(run.requests)
         if isinstance(answer, NoScriptError):

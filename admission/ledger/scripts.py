@@ -27,6 +27,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from admission.ledger import book, lanes, line, readings, wire
+from admission.ledger.checks import Garbled, check
 from admission.ledger.wire import HEAD
 
 if TYPE_CHECKING:
@@ -257,8 +258,29 @@ def arguments(run_id: str, who: Who, requests: Iterable[Request]) -> Wire:
     return [run_id, *who, len(wanted), *wanted, *said]
 
 
-def replies(reply: Sequence[Any]) -> list[Wire]:
-    """Return what the script has returned as a reply for each request, head first; see `Head`."""
+def replies(reply: Sequence[Any], requests: Sequence[Request] | None = None) -> list[Wire]:
+    """Return what the script has returned as a reply for each request, head first; see `Head`.
+
+    Args:
+        reply: What came.
+        requests: What was said; given, the replies are checked to be such.
+
+    Raises:
+        Garbled: They are not.
+    """
+    if requests is None:
+        return _replies(reply)
+    if not isinstance(reply, list) or len(reply) != HEAD - 1 + len(requests):
+        raise Garbled("what came is no list of a head and a reply for each request")
+    if not all(reply[HEAD - 1 :]) or not all(isinstance(answer, (int, list)) for answer in reply[HEAD - 1 :]):
+        raise Garbled("a reply is neither a code nor a list")
+    answers = _replies(reply)
+    for request, answer in zip(requests, answers, strict=True):
+        check(request, answer)
+    return answers
+
+
+def _replies(reply: Sequence[Any]) -> list[Wire]:
     head, answers = [_text(item) for item in reply[: HEAD - 1]], reply[HEAD - 1 :]
     return [
         [answer, *head] if isinstance(answer, int) else [answer[0], *head, *map(_text, answer[1:])]

@@ -102,7 +102,16 @@ IMPURE = {"asyncio", "threading", "time", "random", "logging", "os", "socket", "
 
 @pytest.mark.parametrize(
     "folder",
-    ["core", "values.py", "errors.py", "ledger/book.py", "ledger/rule.py", "ledger/line.py", "ledger/lanes.py"],
+    [
+        "core",
+        "values.py",
+        "errors.py",
+        "ledger/book.py",
+        "ledger/rule.py",
+        "ledger/line.py",
+        "ledger/lanes.py",
+        "ledger/checks.py",
+    ],
 )
 def test_decisions_do_no_io_and_know_no_clock(folder):
     place = PACKAGE / folder
@@ -113,8 +122,8 @@ def test_decisions_do_no_io_and_know_no_clock(folder):
 LAYERS = [
     {"errors", "values"},
     {
-        "ledger.wire", "ledger.rule", "ledger.line", "ledger.lanes", "ledger.readings", "ledger.visibility",
-        "ledger.book", "ledger.scripts",
+        "ledger.wire", "ledger.checks", "ledger.rule", "ledger.line", "ledger.lanes", "ledger.readings",
+        "ledger.visibility", "ledger.book", "ledger.scripts",
     },
     {"core"},
 ]  # fmt: skip

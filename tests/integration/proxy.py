@@ -20,12 +20,14 @@ class Proxy:
         target: The port of the server that new connections lead to.
         port: Where clients connect.
         delay: Seconds that each request is held back.
+        forges: Takes what the server answers, and returns what is let through in its place.
         cuts: How often `cut` has struck.
     """
 
     def __init__(self, target):
         self.target = target
         self.delay = 0.0
+        self.forges = lambda answer: answer
         self.cuts = 0
         self._down = False
         self._swallows = False
@@ -176,7 +178,7 @@ class _Link:
         if self._answer_is_last:
             return False
         if not (self._proxy._swallows or self.swallows):
-            self._client.sendall(data)
+            self._client.sendall(self._proxy.forges(data))
         return True
 
 

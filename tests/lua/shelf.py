@@ -47,7 +47,8 @@ class Shelf:
         self.client.set("now", now)
         # Enumerations travel as the numbers they stand for.
         sent = [int(word) if isinstance(word, int) else word for word in scripts.arguments(self.run_id, who, requests)]
-        return scripts.replies(self.client.eval(self._script.source, len(self.keys), *self.keys.values(), *sent))
+        reply = self.client.eval(self._script.source, len(self.keys), *self.keys.values(), *sent)
+        return scripts.replies(reply, requests)
 
     def dump(self, ran_at: int) -> dict[str, Any]:
         """Return everything that the book knows, and check that its keys agree with one another."""

@@ -160,7 +160,7 @@ class Pair:
             pipe.execute_command(*command)
         pipe.execute_command("PUBLISH", "admission:wake:", "over")
         _, reply, *dumped, _ = pipe.execute()
-        self.same("reply", expected, scripts.replies(reply))
+        self.same("reply", expected, scripts.replies(reply, requests))
         self.same("wakes", wakes, self.heard_wakes())
         mine, theirs = state.of_book(self.book), state.of_keys(dumped, self.ran_at)
         if mine != theirs:

@@ -1,0 +1,109 @@
+"""Whether what came as a reply is one of the ledger's. Pure.
+
+Between a process and the ledger may stand what answers by itself: a proxy, another module, another version. A reply is
+looked at once, here, before anybody acts on it, so that those who do can take it at its word.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from admission.errors import ConfigurationError
+from admission.ledger.wire import HEAD, Code, HandOver, LaneWire, Pause, Verdict
+
+if TYPE_CHECKING:
+    from admission.ledger.wire import Request, Wire
+
+LARGEST = 1 << 53
+"""No number of Lua's is whole beyond this."""
+
+# The kinds of what follows one another: `n` a number, `t` a text.
+_HEAD = "nnnnnnnt"
+_VERDICT = "nnnnnntt"
+_ROW = "tnnnnnntnt"
+_STATUS = "nnnnnnnnnnnt"
+_BEAT = "nnttnnn"
+_TAILS = {"ask": _VERDICT, "claim": _VERDICT, "refuse": _VERDICT, "withdraw": _VERDICT, "duty": "n", "reading": "nnnnnnn"}
+"""What the verbs add to the head whose replies have no lanes; the others add nothing."""
+
+
+class Garbled(Exception):
+    """What came as a reply is none of the ledger's."""
+
+
+def check(request: Request, reply: Wire) -> None:
+    """Check a reply to a request: what is in it, and that it can be read.
+
+    Raises:
+        Garbled: It is not such a reply.
+    """
+    kinds = "".join(map(_kind, reply))
+    try:
+        code = Code(reply[0])  # type: ignore[arg-type]  # a text is no code
+    except (IndexError, ValueError):
+        raise Garbled(f"a reply to {request.verb!r} has no code") from None
+    row, tail = _rows(request, code)
+    lanes = _number_of(row, len(tail), reply, request)
+    rest = "t" * (len(reply) - HEAD - len(tail) - lanes * len(row)) if request.verb == "beat" and tail else ""
+    if kinds != _HEAD + tail + row * lanes + rest:
+        raise Garbled(f"a reply to {request.verb!r} has other fields: {kinds[:40]}")
+    _check_granted(reply[HEAD - 1])
+    first = HEAD + len(tail)
+    for place in range(first, first + lanes * len(row), len(row) or 1):
+        _check_lane(reply[place : place + len(LaneWire._fields)])
+
+
+def _kind(item: object) -> str:
+    if type(item) is int and -LARGEST <= item <= LARGEST:
+        return "n"
+    return "t" if type(item) is str else "?"
+
+
+def _rows(request: Request, code: Code) -> tuple[str, str]:
+    """Return the kinds of one lane, where lanes are told, and of what comes before the lanes."""
+    if code is Code.FOREIGN:
+        return "", ""
+    match request.verb:
+        case "status":
+            return _ROW + "nn", _STATUS
+        case "beat":
+            return _ROW, _BEAT
+        case "lane":
+            return _ROW, "nt"
+        case "pause":
+            assert isinstance(request, Pause)  # noqa: S101 - its verb says so
+            return (_ROW, "nt") if request.lane else ("", "n")
+        case verb:
+            return "", _TAILS.get(verb, "")
+
+
+def _number_of(row: str, before: int, reply: Wire, request: Request) -> int:
+    """Return how many lanes a reply tells; those of a beat are counted in it, since seats follow."""
+    room = max(0, len(reply) - HEAD - before) // len(row) if row else 0
+    if request.verb != "beat" or not before or len(reply) < HEAD + before:
+        return room
+    told = reply[HEAD + before - 1]
+    if not isinstance(told, int) or not 0 <= told <= room:
+        raise Garbled("a beat's reply tells of other lanes than it says")
+    return told
+
+
+def _check_granted(text: int | str) -> None:
+    try:
+        handed = HandOver.parse(str(text))
+    except ValueError:
+        raise Garbled("a reply hands over what cannot be read") from None
+    if not all(0 <= number <= LARGEST for one in handed for number in (one.number, one.claimed)):
+        raise Garbled("a reply hands over at a time that is none")
+
+
+def _check_lane(row: Wire) -> None:
+    (lane,) = LaneWire.rows(row)
+    try:
+        lane.lane()
+    except ConfigurationError as error:
+        raise Garbled(f"a reply tells of a lane that cannot be: {error}") from None
+
+
+assert len(_VERDICT) == len(Verdict._fields)  # noqa: S101 - they are one thing
+assert len(_ROW) == len(LaneWire._fields)  # noqa: S101 - same
