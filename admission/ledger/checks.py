@@ -23,7 +23,14 @@ _VERDICT = "nnnnnntt"
 _ROW = "tnnnnnntnt"
 _STATUS = "nnnnnnnnnnnt"
 _BEAT = "nnttnnn"
-_TAILS = {"ask": _VERDICT, "claim": _VERDICT, "refuse": _VERDICT, "withdraw": _VERDICT, "duty": "n", "reading": "nnnnnnn"}
+_TAILS = {
+    "ask": _VERDICT,
+    "claim": _VERDICT,
+    "refuse": _VERDICT,
+    "withdraw": _VERDICT,
+    "duty": "n",
+    "reading": "nnnnnnn",
+}
 """What the verbs add to the head whose replies have no lanes; the others add nothing."""
 
 
