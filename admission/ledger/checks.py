@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from admission.errors import ConfigurationError
-from admission.ledger.wire import HEAD, Code, HandOver, LaneWire, Pause, Verdict
+from admission.ledger.wire import Code, HandOver, LaneWire, Pause, Verdict
 
 if TYPE_CHECKING:
     from admission.ledger.wire import Request, Wire
@@ -18,7 +18,7 @@ LARGEST = 1 << 53
 """No number of Lua's is whole beyond this."""
 
 # The kinds of what follows one another: `n` a number, `t` a text.
-_HEAD = "nnnnnnnt"
+_HEAD = "nnnnnnt"
 _VERDICT = "nnnnnntt"
 _ROW = "tnnnnnntnt"
 _STATUS = "nnnnnnnnnnnt"
@@ -38,26 +38,35 @@ class Garbled(Exception):
     """What came as a reply is none of the ledger's."""
 
 
-def check(request: Request, reply: Wire) -> None:
-    """Check a reply to a request: what is in it, and that it can be read.
+def check_head(head: Wire) -> None:
+    """Check what the replies of one run have in common: the head but for its code.
+
+    Raises:
+        Garbled: It is no such head.
+    """
+    kinds = "".join(map(_kind, head))
+    if kinds != _HEAD:
+        raise Garbled(f"the head of a reply has other fields: {kinds[:40]}")
+    _check_granted(head[-1])
+
+
+def check(request: Request, code: object, tail: Wire) -> None:
+    """Check a reply to a request: its code, what follows the head, and that it can be read.
 
     Raises:
         Garbled: It is not such a reply.
     """
-    kinds = "".join(map(_kind, reply))
     try:
-        code = Code(reply[0])  # type: ignore[arg-type]  # a text is no code
-    except (IndexError, ValueError):
+        row, told = _rows(request, Code(code))  # type: ignore[arg-type]  # whatever it is
+    except ValueError:
         raise Garbled(f"a reply to {request.verb!r} has no code") from None
-    row, tail = _rows(request, code)
-    lanes = _number_of(row, len(tail), reply, request)
-    rest = "t" * (len(reply) - HEAD - len(tail) - lanes * len(row)) if request.verb == "beat" and tail else ""
-    if kinds != _HEAD + tail + row * lanes + rest:
+    lanes = _number_of(row, len(told), tail, request)
+    rest = "t" * (len(tail) - len(told) - lanes * len(row)) if request.verb == "beat" and told else ""
+    kinds = "".join(map(_kind, tail))
+    if type(code) not in {int, Code} or kinds != told + row * lanes + rest:
         raise Garbled(f"a reply to {request.verb!r} has other fields: {kinds[:40]}")
-    _check_granted(reply[HEAD - 1])
-    first = HEAD + len(tail)
-    for place in range(first, first + lanes * len(row), len(row) or 1):
-        _check_lane(reply[place : place + len(LaneWire._fields)])
+    for place in range(len(told), len(told) + lanes * len(row), len(row) or 1):
+        _check_lane(tail[place : place + len(LaneWire._fields)])
 
 
 def _kind(item: object) -> str:
@@ -84,12 +93,12 @@ def _rows(request: Request, code: Code) -> tuple[str, str]:
             return "", _TAILS.get(verb, "")
 
 
-def _number_of(row: str, before: int, reply: Wire, request: Request) -> int:
+def _number_of(row: str, before: int, tail: Wire, request: Request) -> int:
     """Return how many lanes a reply tells; those of a beat are counted in it, since seats follow."""
-    room = max(0, len(reply) - HEAD - before) // len(row) if row else 0
-    if request.verb != "beat" or not before or len(reply) < HEAD + before:
+    room = max(0, len(tail) - before) // len(row) if row else 0
+    if request.verb != "beat" or not before or len(tail) < before:
         return room
-    told = reply[HEAD + before - 1]
+    told = tail[before - 1]
     if not isinstance(told, int) or not 0 <= told <= room:
         raise Garbled("a beat's reply tells of other lanes than it says")
     return told

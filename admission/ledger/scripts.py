@@ -27,7 +27,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from admission.ledger import book, lanes, line, readings, wire
-from admission.ledger.checks import Garbled, check
+from admission.ledger.checks import Garbled, check, check_head
 from admission.ledger.wire import HEAD
 
 if TYPE_CHECKING:
@@ -268,24 +268,21 @@ def replies(reply: Sequence[Any], requests: Sequence[Request] | None = None) -> 
     Raises:
         Garbled: They are not.
     """
-    if requests is None:
-        return _replies(reply)
-    if not isinstance(reply, list) or len(reply) != HEAD - 1 + len(requests):
-        raise Garbled("what came is no list of a head and a reply for each request")
-    if not all(reply[HEAD - 1 :]) or not all(isinstance(answer, (int, list)) for answer in reply[HEAD - 1 :]):
-        raise Garbled("a reply is neither a code nor a list")
-    answers = _replies(reply)
-    for request, answer in zip(requests, answers, strict=True):
-        check(request, answer)
-    return answers
-
-
-def _replies(reply: Sequence[Any]) -> list[Wire]:
-    head, answers = [_text(item) for item in reply[: HEAD - 1]], reply[HEAD - 1 :]
-    return [
-        [answer, *head] if isinstance(answer, int) else [answer[0], *head, *map(_text, answer[1:])]
-        for answer in answers
+    if requests is not None:
+        if not isinstance(reply, list) or len(reply) != HEAD - 1 + len(requests):
+            raise Garbled("what came is no list of a head and a reply for each request")
+        if not all(reply[HEAD - 1 :]) or not all(isinstance(answer, (int, list)) for answer in reply[HEAD - 1 :]):
+            raise Garbled("a reply is neither a code nor a list")
+    head = [_text(item) for item in reply[: HEAD - 1]]
+    answers = [
+        (answer, []) if isinstance(answer, int) else (answer[0], [_text(item) for item in answer[1:]])
+        for answer in reply[HEAD - 1 :]
     ]
+    if requests is not None:
+        check_head(head)
+        for request, (code, tail) in zip(requests, answers, strict=True):
+            check(request, code, tail)
+    return [[code, *head, *tail] for code, tail in answers]
 
 
 def _text(item: int | str | bytes) -> int | str:

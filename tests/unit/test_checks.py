@@ -7,8 +7,8 @@ from importlib.resources import files
 
 import pytest
 
-from admission.ledger import scripts
-from admission.ledger.checks import LARGEST, Garbled, check
+from admission.ledger import checks, scripts
+from admission.ledger.checks import LARGEST, Garbled
 from admission.ledger.wire import (
     Ask,
     AskStatus,
@@ -52,6 +52,11 @@ SAID: dict[str, Request] = {
     "call_ended": CallEnded("c"),
     "jumped": Jumped(),
 }
+
+
+def check(said, reply):
+    checks.check_head(reply[1:8])
+    checks.check(said, reply[0], reply[8:])
 
 
 def told(verb, *, lane=False):
