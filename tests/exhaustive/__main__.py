@@ -19,15 +19,14 @@ from tests.exhaustive.walk import SCOPES as WALKS
 from tests.exhaustive.walk import Walk
 from tests.servers import BINARIES, redis_server
 
-ALL = (Kind.HOLD, Kind.PLACE, Kind.TRACK)
 SCOPES = (
+    Scope(1),
+    Scope(2, steps=4),
+    Scope(1, steps=4, kinds=(Kind.HOLD, Kind.TRACK), duration=2),
+    Scope(1, kinds=(Kind.HOLD, Kind.PLACE, Kind.TRACK)),
     Scope(2),
-    Scope(1, kinds=ALL, steps=6),
-    Scope(1, readings=3, steps=6),
-    Scope(1, kinds=ALL, duration=2),
-    Scope(2, kinds=ALL, readings=1, steps=4, duration=2),
 )
-"""What is searched, the longest first."""
+"""What is searched, the longest last."""
 
 
 def name_of(scope: Scope) -> str:
