@@ -1,0 +1,65 @@
+"""Which files are mutated, and which tests must find it: the quick and likely first."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from tests.mutation.mutant import ROOT
+
+
+class Suite(NamedTuple):
+    """Tests that run together in one process.
+
+    Attributes:
+        name: What it is called in the report.
+        tests: Test files or single tests, as pytest takes them; `{server}` stands for the one server that is taken.
+        traces: How many times the usual number of traces and examples.
+    """
+
+    name: str
+    tests: tuple[str, ...]
+    traces: int = 1
+
+
+def _traces(first: int, last: int) -> tuple[str, ...]:
+    return tuple(
+        f"tests/property/test_ledgers_agree.py::test_seeded_traces[{{server}}-{seed}]" for seed in range(first, last)
+    )
+
+
+TABLE = Suite(
+    "table",
+    (
+        "tests/unit/test_rule_table.py",
+        "tests/unit/test_line_and_refusals.py",
+        "tests/unit/test_lanes.py",
+        "tests/unit/test_handover.py",
+    ),
+)
+CORE = Suite("core", ("tests/unit/test_plans.py", "tests/unit/test_desk.py", "tests/unit/test_handover.py"))
+TRACES = Suite("traces", _traces(0, 3))
+MORE_TRACES = Suite("more traces", _traces(3, 12), traces=2)
+SCRIPTS = ("tests/lua/test_scripts.py", "tests/lua/test_keys.py", "tests/lua/test_wakes.py")
+LUA = Suite("lua", (*SCRIPTS, "-k", "not thousands"))
+WORLDS = Suite(
+    "worlds", ("tests/property/test_rule_machine.py::test_no_seeded_world_overshoots_and_none_loses_a_slot",)
+)
+GUARDS = Suite(
+    "guards",
+    tuple(f"tests/guards/test_{name}.py" for name in ("blocks", "readings", "waiting", "refusals", "lanes", "outages")),
+)
+FLEETS = Suite("fleets", ("tests/simulation/test_simulation.py::test_a_fleet_lives_through_it",))
+
+PYTHON = {
+    **dict.fromkeys(
+        (f"admission/ledger/{name}.py" for name in ("rule", "book", "readings", "line", "lanes")),
+        (TABLE, TRACES, WORLDS, MORE_TRACES),
+    ),
+    "admission/ledger/wire.py": (TABLE, TRACES, CORE, LUA),
+    **dict.fromkeys(
+        (f"admission/core/{name}.py" for name in ("plans", "desk", "ownbooks", "reader")), (CORE, FLEETS, GUARDS)
+    ),
+}
+"""By file, the suites that must find a mutant of it."""
+LUA_FILES = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "admission" / "ledger" / "lua").rglob("*.lua"))
+FILES: dict[str, tuple[Suite, ...]] = PYTHON | dict.fromkeys(LUA_FILES, (TRACES, LUA, MORE_TRACES))
