@@ -41,6 +41,7 @@ TRACES = Suite("traces", _traces(0, 3))
 MORE_TRACES = Suite("more traces", _traces(3, 12), traces=2)
 SCRIPTS = ("tests/lua/test_scripts.py", "tests/lua/test_keys.py", "tests/lua/test_wakes.py")
 LUA = Suite("lua", (*SCRIPTS, "-k", "not thousands"))
+BOTH = Suite("both books", ("tests/lua/test_both_books.py",))
 WORLDS = Suite(
     "worlds", ("tests/property/test_rule_machine.py::test_no_seeded_world_overshoots_and_none_loses_a_slot",)
 )
@@ -62,4 +63,4 @@ PYTHON = {
 }
 """By file, the suites that must find a mutant of it."""
 LUA_FILES = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "admission" / "ledger" / "lua").rglob("*.lua"))
-FILES: dict[str, tuple[Suite, ...]] = PYTHON | dict.fromkeys(LUA_FILES, (TRACES, LUA, MORE_TRACES))
+FILES: dict[str, tuple[Suite, ...]] = PYTHON | dict.fromkeys(LUA_FILES, (TRACES, LUA, BOTH, MORE_TRACES))

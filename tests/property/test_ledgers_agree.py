@@ -56,6 +56,8 @@ if TYPE_CHECKING:
 
     import redis
 
+    from admission.ledger.wire import Wire
+
 LENGTH = int(os.environ.get("ADMISSION_TRACES", "1"))
 START = 1_763_000_000_000
 STEPS_PER_TRACE = 250
@@ -97,6 +99,7 @@ class Pair:
         self.client = client
         self.account = account
         self.server_now = START
+        self.wakes: list[tuple[str, str]] = []
         self.last = self.offset = 0
         self.run_id = "run 1"
         self.keys = scripts.keys(account)
@@ -137,8 +140,8 @@ class Pair:
 
     lost = False
 
-    def say(self, who: Who, *requests: Request) -> None:
-        """Run requests in both, and compare everything."""
+    def say(self, who: Who, *requests: Request) -> list[Wire]:
+        """Run requests in both, and compare everything; return the replies. Whom that wakes is in `wakes` then."""
         self.offset = self.now - self.server_now
         self.last = now = self.now
         if self.lost and self.book.epoch:
@@ -149,23 +152,25 @@ class Pair:
         expected = self.book.execute(now, who, *requests)
         if expected[0][0] != Code.FOREIGN or self.book.epoch != epoch:
             self.ran_at = now
-        wakes, self.book.wakes = set(self.book.wakes), []
+        self.wakes, self.book.wakes = self.book.wakes, []
 
         pipe = self.client.pipeline(transaction=False)
         pipe.set("now", self.server_now)
-        pipe.execute_command(
-            "EVALSHA", SCRIPT.sha, len(self.keys), *self.keys, *scripts.arguments(self.run_id, who, requests)
-        )
+        sent = scripts.arguments(self.run_id, who, requests)
+        # Enumerations travel as the numbers they stand for.
+        numbers = (int(word) if isinstance(word, int) else word for word in sent)
+        pipe.execute_command("EVALSHA", SCRIPT.sha, len(self.keys), *self.keys, *numbers)
         for command in state.commands(self.account):
             pipe.execute_command(*command)
         pipe.execute_command("PUBLISH", "admission:wake:", "over")
         _, reply, *dumped, _ = pipe.execute()
         self.same("reply", expected, scripts.replies(reply, requests))
-        self.same("wakes", wakes, self.heard_wakes())
+        self.same("wakes", set(self.wakes), self.heard_wakes())
         mine, theirs = state.of_book(self.book), state.of_keys(dumped, self.ran_at)
         if mine != theirs:
             for part in mine:
                 self.same(part, mine[part], theirs[part])
+        return expected
 
     def heard_wakes(self) -> set[tuple[str, str]]:
         wakes = set()

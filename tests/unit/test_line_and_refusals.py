@@ -2,7 +2,8 @@
 
 import pytest
 
-from admission.ledger.wire import BEAT_MS, COOL_MAX_MS, OFFER_MS, RETRY_MAX_MS, Code, Kind
+from admission.ledger.book import DEMAND_MS
+from admission.ledger.wire import BEAT_MS, COOL_MAX_MS, OFFER_MS, RETRY_MAX_MS, AskStatus, Code, Kind
 from tests.books import LAG, LEASE, REFRESH, Desk
 
 
@@ -395,6 +396,17 @@ def test_a_wrong_key_that_asks_alone_may_try_again():
     assert book.duty(by="wrong") != 0
 
 
+def test_a_wrong_key_may_try_again_when_nobody_else_has_asked_for_two_seconds():
+    book = Desk()
+    book.failing(book.duty(by="wrong"), outcome=2, by="wrong")
+    book.after(REFRESH)
+    book.ask("x", by="right", join=0)
+    book.after(DEMAND_MS - 1)
+    assert book.duty(by="wrong") == 0
+    book.after(1)
+    assert book.duty(by="wrong") != 0
+
+
 def test_an_answer_older_than_the_staleness_is_dropped():
     book = Desk(staleness=4_000)
     token = book.duty()
@@ -417,3 +429,19 @@ def test_time_that_frees_something_is_told():
     assert reply.head.next_at == book.now + OFFER_MS
     assert reply.head.due_at == book.book.readings.t1 + 1 or reply.head.due_at > 0
     assert BEAT_MS <= LAG
+
+
+def test_who_speaks_of_another_epoch_is_told_the_next_time_though_something_is_overdue():
+    book = full(2)
+    book.wait("first", by="stalled")
+    book.ended("taken-0")
+    book.after(OFFER_MS)
+    book.grant("taken-2")
+    book.beat(by="stalled")
+    book.after(OFFER_MS // 2)
+    book.wait("second", by="awake")
+    offered_until = book.ended("taken-2").head.next_at + OFFER_MS // 2
+    assert book.offers == {"second"}
+    book.after(OFFER_MS // 2 + 100)
+    assert book.offers == {"second"}, "and stalled may be offered a slot again, which nobody has said"
+    assert book.say(AskStatus(), epoch=book.book.epoch - 1).head.next_at == offered_until
