@@ -18,8 +18,9 @@ def commands(client, say):
     client.config_resetstat()
     say()
     calls = client.info("commandstats")
-    ours = {"cmdstat_eval", "cmdstat_set", "cmdstat_config|resetstat", "cmdstat_config", "cmdstat_info", "cmdstat_hget"}
-    return sum(stat["calls"] for name, stat in calls.items() if name not in ours)
+    ours = {"cmdstat_eval", "cmdstat_set", "cmdstat_config|resetstat", "cmdstat_config", "cmdstat_info"}
+    looked_at_the_epoch = 1  # by the desk, for every request
+    return sum(stat["calls"] for name, stat in calls.items() if name not in ours) - looked_at_the_epoch
 
 
 def crowd(book, reservations, waiters):

@@ -39,8 +39,13 @@ TABLE = Suite(
 CORE = Suite("core", ("tests/unit/test_plans.py", "tests/unit/test_desk.py", "tests/unit/test_handover.py"))
 TRACES = Suite("traces", _traces(0, 3))
 MORE_TRACES = Suite("more traces", _traces(3, 12), traces=2)
-SCRIPTS = ("tests/lua/test_scripts.py", "tests/lua/test_keys.py", "tests/lua/test_wakes.py")
-LUA = Suite("lua", (*SCRIPTS, "-k", "not thousands"))
+LUA = Suite(
+    "lua",
+    (
+        *(f"tests/lua/test_{name}.py" for name in ("scripts", "keys", "wakes", "cost")),
+        *("-k", "not thousands and not crowd and not waiters_are_small"),
+    ),
+)
 BOTH = Suite("both books", ("tests/lua/test_both_books.py",))
 WORLDS = Suite(
     "worlds", ("tests/property/test_rule_machine.py::test_no_seeded_world_overshoots_and_none_loses_a_slot",)
