@@ -27,6 +27,7 @@ def _traces(first: int, last: int) -> tuple[str, ...]:
     )
 
 
+WIRE = Suite("wire", ("tests/unit/test_wire.py",))
 TABLE = Suite(
     "table",
     (
@@ -61,7 +62,7 @@ PYTHON = {
         (f"admission/ledger/{name}.py" for name in ("rule", "book", "readings", "line", "lanes")),
         (TABLE, TRACES, WORLDS, MORE_TRACES),
     ),
-    "admission/ledger/wire.py": (TABLE, TRACES, CORE, LUA),
+    "admission/ledger/wire.py": (WIRE, TABLE, TRACES, CORE, LUA),
     **dict.fromkeys(
         (f"admission/core/{name}.py" for name in ("plans", "desk", "ownbooks", "reader")), (CORE, FLEETS, GUARDS)
     ),

@@ -308,6 +308,15 @@ def test_of_two_words_on_pausing_the_newest_counts(age, paused):
     assert bool(book.status().pause_on) is paused
 
 
+def test_of_two_words_in_one_millisecond_the_later_is_the_newer():
+    book = Desk(5)
+    (paused_at,) = book.pause("lunch").tail
+    (resumed_at,) = book.resume().tail
+    assert resumed_at > paused_at
+    book.beat(pause=(paused_at, 1, "remembered"))
+    assert not book.status().pause_on
+
+
 # The duty to read
 
 

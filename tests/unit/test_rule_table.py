@@ -181,7 +181,9 @@ def test_a_silence_of_all_lets_nobody_lapse_before_everybody_could_be_heard():
     book.after(60_000)
     book.beat(by="p")
     assert book.held == {"r"}, "the ledger was out of reach"
-    book.quiet(LEASE + 1_000, "p")
+    book.quiet(LEASE - 1, "p")
+    assert book.held == {"r"}
+    book.quiet(1, "p")
     assert book.held == set()
 
 
