@@ -84,7 +84,8 @@ def run(mutants: list[Mutant], jobs: int, until: float, log: Path | None) -> lis
     """Try mutants until the time is up; print those that survive."""
     preload()
     fates: list[Fate] = []
-    patience = measure({suite for mutant in mutants for suite in FILES[mutant.path]})
+    suites = {suite for mutant in mutants for suite in FILES[mutant.path]}
+    patience = measure(suites) if time.time() < until else {}
     todo = iter(mutants)
     with ProcessPoolExecutor(jobs, mp_context=get_context("fork")) as pool:
         running: set[Future[Fate]] = set()
