@@ -55,6 +55,8 @@ EAR_QUIET = 2.0
 """Seconds of silence after which the ear asks whether its connection still is one: nothing tells of a half-open one."""
 EAR_PAUSE = 0.5
 """Seconds between two tries to bring the ear back."""
+ELSEWHERE = (MovedError, AskError, ClusterDownError, TryAgainError)
+"""What a node of a cluster says of slots that it does not have, or not yet."""
 NOBODY = "nobody"
 """Stands for the server of an account whose slot no node of a cluster has."""
 TRIES = 3
@@ -387,7 +389,8 @@ class RedisStore:
             raise ConnectionError("no server of the cluster has the account's slot")
         places = _places(runs)
         self._have_run(server, runs, replies)
-        if any(isinstance(replies[place], (Garbled, ResponseError)) for place in places):
+        strange = (reply for place in places if isinstance(reply := replies[place], (Garbled, ResponseError)))
+        if any(not isinstance(reply, ELSEWHERE) for reply in strange):
             # It may be out of step; or read-only now, and its address, or a sentinel, may lead to another.
             self._pipes[server].disconnect()
 
@@ -426,7 +429,7 @@ class RedisStore:
         replies[here] = [answer] * len(run.requests)
         if isinstance(answer, NoScriptError):
             return [run]
-        if isinstance(answer, (MovedError, AskError, ClusterDownError, TryAgainError)):
+        if isinstance(answer, ELSEWHERE):
             self._look_around()
             return []
         # Whatever one request has stumbled over is not to keep the others from the ledger.
@@ -535,7 +538,9 @@ class Ear:
 
     def _listen_once(self) -> None:
         self._renewed = False
-        pubsub = self._client.pubsub()
+        # What one node of a cluster is told to publish all of them do: so any that is there will do.
+        is_cluster = isinstance(self._client, RedisCluster)
+        pubsub = self._client.pubsub(**{"node": self._client.get_random_node()} if is_cluster else {})
         try:
             pubsub.subscribe(self._channel)
             heard_at, asked = time.monotonic(), False

@@ -7,6 +7,8 @@ from contextlib import ExitStack
 import pytest
 
 from admission import LedgerUnavailable, RedisLedger
+from admission.ledger.scripts import wake_channel
+from admission.process import process_token
 from tests.integration.fleet_sides import side
 from tests.topologies import NODES, behind_one_address, cluster, watched
 from tests.waiting import wait_until
@@ -78,6 +80,23 @@ def test_a_node_that_is_gone_takes_only_its_own_accounts_along(colour, at, binar
         assert not waiter.done()
         spread.start(next(iter(guards)))
         waiter.result(30).ended()
+
+
+def test_the_wake_up_connection_goes_to_a_node_that_is_there(colour, at, binary):
+    with cluster(binary, options=("--cluster-require-full-coverage", "no")) as spread:
+        channel = wake_channel(process_token())
+        lost = spread.place_of(channel)
+        account = next(name for name in ACCOUNTS if spread.place_of(f"admission:{{{name}}}:line") != lost)
+        others = [node for index, node in enumerate(spread.nodes) if index != lost]
+        with side(colour, at, spread.client, account) as guard:
+            held = [guard.acquire(timeout=20) for _ in range(5)]
+            waiter = guard.submit("acquire", timeout=40)
+            guard.wait_waiting(1)
+            spread.kill(lost)
+            wait_until(lambda: any(channel.encode() in node.pubsub_channels() for node in others), timeout=20)
+            for reservation in held:
+                reservation.ended()
+            waiter.result(20).ended()
 
 
 def test_a_cluster_that_is_gone_is_found_again(colour, at, spread):
