@@ -214,9 +214,17 @@ class Pair:
 
     def swap(self) -> None:
         """Make the replica the primary, and the address lead to it: who is connected stays with the old one."""
+        self.split()
+        self.heal()
+
+    def split(self) -> None:
+        """Make the replica a primary too, and the address lead to it: who is connected stays with the other one."""
         self.primary, self.replica = self.replica, self.primary
         self._clients[self.primary].replicaof("NO", "ONE")
         self.proxy.target = self.primary.port
+
+    def heal(self) -> None:
+        """Make the old primary a replica."""
         self._clients[self.replica].replicaof("127.0.0.1", self.primary.port)
 
     def point_at(self, server: Server) -> None:

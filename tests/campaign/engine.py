@@ -11,8 +11,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from admission import Policy
-from tests.campaign.faults import FAULTS, POLICY
+from redis import RedisError
+
+from admission import AdmissionError, Policy
+from tests.campaign.faults import FAULTS, LONGEST, POLICY
 from tests.integration.fleet_crews import fleet, provider
 from tests.integration.fleet_sides import side
 from tests.integration.stores import check_left_behind
@@ -108,6 +110,7 @@ class Scene:
         self.fleets = fleets
         self.rng = rng
         self.well_at = None
+        self._strikes = []
 
     def work(self, least, most):
         """Let the fleet work for some seconds."""
@@ -135,9 +138,16 @@ class Scene:
     def strike(self, fault):
         """Do it once; return the seconds from all being well to the next admission."""
         self.well_at = None
+        began = time.monotonic()
         fault.strike(self)
         since = time.time() if self.well_at is None else self.well_at
-        return max(self._wait_admitted(self.sites, since, PATIENCE))
+        resumed = max(self._wait_admitted(self.sites, since, PATIENCE))
+        self._strikes.append((began, time.monotonic() + LONGEST))
+        return resumed
+
+    def struck(self, at):
+        """Whether a strike, or what came of it until all its leases are over, was under way at a monotonic time."""
+        return any(began <= at <= end for began, end in self._strikes)
 
 
 def unexplained(at, late):
@@ -176,6 +186,7 @@ def run(name, binary, seed, *, times=None, bar=BAR, lag=POLICY["visibility_lag"]
             "more": {other: site.url for other, site in others},
             "callers": max(2, SERVED // (4 * len(sites))),
             "call": CALL,
+            "think": fault.think,
             "policy": POLICY,
         }
         fleets = [
@@ -185,9 +196,9 @@ def run(name, binary, seed, *, times=None, bar=BAR, lag=POLICY["visibility_lag"]
         try:
             _live(scene, fault, outcome, fault.times if times is None else times, bar)
             _check_the_end(stage, sites)
-        except AssertionError as error:
-            outcome.wrong.append(f"{error}"[:1_000])
-        _judge(outcome, sites, "".join(one.complaints() for one in fleets))
+        except (AssertionError, AdmissionError, RedisError) as error:
+            outcome.wrong.append(f"{type(error).__name__}: {error}"[:1_000])
+        _judge(outcome, scene, fault)
     return outcome
 
 
@@ -216,13 +227,18 @@ def _check_the_end(stage, sites):
         check_left_behind(client)
 
 
-def _judge(outcome, sites, complaints):
+def _judge(outcome, scene, fault):
+    complaints = "".join(one.complaints() for one in scene.fleets)
     late = set(_LATE.findall(complaints))
     outcome.complaints = complaints
     outcome.late, outcome.down = len(late), len(_DOWN.findall(complaints))
     outcome.wrong += _WRONG.findall(complaints)
-    for at in sites.values():
+    for at in scene.sites.values():
         outcome.admissions += at.fake.started
         outcome.peak = max(outcome.peak, at.fake.peak)
         outcome.overshoots += at.fake.overshoots
-        outcome.wrong += [f"one call too many: {over}" for over in unexplained(at, late)]
+        outcome.wrong += [
+            f"one call too many: {over}"
+            for over in unexplained(at, late)
+            if fault.promised or not scene.struck(over.at)
+        ]

@@ -38,14 +38,18 @@ class Fault:
         stage: The servers that it is done to: made for a kind of server and a folder.
         strike: Does it, and undoes it.
         times: How often in a run.
+        think: Seconds that a caller takes from its admission to its dial.
         pause: Seconds for which nothing may be admitted once all is well again, as is documented.
+        promised: Whether no overshoot is promised while it lasts.
         missing: Says what is missing where it cannot be done; empty where it can.
     """
 
     stage: Callable
     strike: Callable[[Scene], None]
     times: int = 2
+    think: float = 0.0
     pause: float = 0.0
+    promised: bool = True
     missing: Callable[[], str] = lambda: ""
 
 
@@ -196,6 +200,16 @@ def move_the_address(scene):
     scene.what.wait_replicated()
 
 
+def split_brain(scene):
+    """Both are primaries for a while: half of the connections follow the address to the new one."""
+    scene.what.split()
+    scene.what.proxy.cut_half()
+    scene.work(1.0, 2.5)
+    scene.what.heal()
+    scene.is_well()
+    scene.what.wait_replicated()
+
+
 def fail_over(scene):
     scene.what.fail_over()
 
@@ -227,7 +241,7 @@ def kill_a_node(scene):
 
 FAULTS = {
     "dialers killed": Fault(stage=stages.alone, strike=kill_a_dialer, times=4),
-    "dialers stopped past the deadline": Fault(stage=stages.alone, strike=stop_a_dialer, times=3),
+    "dialers stopped past the deadline": Fault(stage=stages.alone, strike=stop_a_dialer, times=3, think=0.2),
     "flushed": Fault(stage=stages.alone, strike=flush, times=3, pause=PAUSE),
     "scripts flushed": Fault(stage=stages.alone, strike=flush_scripts, times=3),
     "restarted empty": Fault(stage=stages.alone, strike=restart, times=3, pause=PAUSE),
@@ -247,6 +261,7 @@ FAULTS = {
     "clock set back": Fault(stage=stages.with_a_clock, strike=set_back, times=3, missing=no_clock),
     "address led to a replica": Fault(stage=stages.pair, strike=lead_to_the_replica),
     "address moved to the new primary": Fault(stage=stages.pair, strike=move_the_address, pause=PAUSE),
+    "split brain": Fault(stage=stages.pair, strike=split_brain, pause=PAUSE, promised=False),
     "failover by sentinels": Fault(stage=stages.sentinels, strike=fail_over, times=1, pause=PAUSE),
     "failover, connections half-open": Fault(
         stage=stages.sentinels, strike=fail_over_half_open, times=1, pause=PAUSE + MUTE

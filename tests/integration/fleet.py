@@ -15,6 +15,7 @@ import random
 import signal
 import sys
 import threading
+import time
 from collections import Counter
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -51,6 +52,7 @@ class Job:
             block in turn), `bare` (a hold that is left right after the dial).
         callers: Threads or tasks.
         call: Seconds that a call lasts, a quarter more or less; `None`: until the process is told to stop.
+        think: Seconds that a caller takes from its admission to its dial.
         timeout: Seconds that a caller waits; it then asks again. `None` waits for ever.
         policy: Settings of the `Policy`.
         source_timeout: Seconds for one request to the provider.
@@ -66,6 +68,7 @@ class Job:
     way: str = "placed"
     callers: int = 25
     call: float | None = 2.0
+    think: float = 0.0
     timeout: float | None = None
     policy: dict = field(default_factory=dict)
     source_timeout: float = 5.0
@@ -126,6 +129,7 @@ def threads_of(job, ledger, tally, over):
 
     def dial():
         seconds, body = job.draw()
+        time.sleep(job.think)
         answer = http.post("/calls", json=body)
         answer.raise_for_status()
         tally.placed += 1
@@ -194,6 +198,7 @@ async def tasks_of(job, ledger, tally, over):
 
     async def dial():
         seconds, body = job.draw()
+        await asyncio.sleep(job.think)
         answer = await http.post("/calls", json=body)
         answer.raise_for_status()
         tally.placed += 1

@@ -8,7 +8,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from admission import AsyncGuard, Guard, Policy, PureTalk, RedisLedger, Saturated
+from admission import AsyncGuard, Guard, Policy, PureTalk, RedisLedger, Saturated, Unavailable
 from tests.clients import client_at
 from tests.integration.fleet_crews import KEY
 from tests.waiting import wait_until
@@ -77,7 +77,10 @@ class Side:
         """Wait until readings and the ledger have it so."""
 
         def holds():
-            status = self.ask("refresh")
+            try:
+                status = self.ask("refresh")
+            except Unavailable:
+                return False
             return all(getattr(status, name) == number for name, number in numbers.items())
 
         wait_until(holds)

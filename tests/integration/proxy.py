@@ -63,6 +63,13 @@ class Proxy:
         """Take everything from now on and let nothing through, in either direction."""
         self._swallows = True
 
+    def cut_half(self):
+        """Cut every second connection."""
+        with self._lock:
+            links = list(self._links)[::2]
+        for link in links:
+            link.cut()
+
     def strand(self):
         """Let nothing through any more on the connections that there are; new ones are served."""
         with self._lock:
