@@ -20,7 +20,7 @@ LIMIT_2 = Scope(limit=2, reservations=3, readings=1, steps=3, kinds=(Kind.HOLD,)
     [
         (SMALL, 6_000),
         (LIMIT_2, 30_000),
-        (Scope(limit=1, reservations=2, readings=1, steps=4, kinds=(Kind.HOLD,), duration=2), 2_000),
+        (Scope(limit=1, reservations=2, readings=1, steps=4, kinds=(Kind.HOLD,), duration=2), 3_000),
         (Scope(limit=1, reservations=2, readings=1, steps=4, kinds=(Kind.TRACK,)), 2_000),
     ],
     ids=["limit 1", "limit 2", "short durations", "tracked"],
@@ -29,6 +29,50 @@ def test_no_order_of_things_has_one_call_too_many(scope, states):
     search = Search(scope)
     assert search.run() > states
     assert search.admitted_again > 20
+
+
+class Plain(Search):
+    """Takes no two reservations as alike."""
+
+    def _alike(self, ground, job, part):
+        return self._number(job, part)
+
+
+def visited(search):
+    """Let a search run; return every state, with its reservations as things."""
+    states = set()
+    visit = search._visit
+
+    def keep(seen):
+        later = visit(seen)
+        for state in seen:
+            ground, jobs = search._unpack(state)
+            states.add((search._grounds.things[ground], tuple(search._jobs.things[job] for job in jobs)))
+        return later
+
+    search._visit = keep
+    search.run()
+    return states
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [
+        Scope(limit=1, reservations=1, readings=1, steps=4, kinds=(Kind.HOLD,)),
+        Scope(limit=1, reservations=1, readings=2, steps=3, kinds=(Kind.PLACE,)),
+        Scope(limit=1, reservations=1, readings=1, steps=3, kinds=(Kind.TRACK,), duration=2),
+    ],
+    ids=["hold", "place", "track"],
+)
+def test_taking_states_as_alike_loses_none(scope):
+    plain, search = visited(Plain(scope)), Search(scope)
+
+    def stands_for(ground, jobs):
+        return ground, tuple(search._jobs.things[job] for job in sorted(search._alike(ground, *job) for job in jobs))
+
+    reduced = visited(search)
+    assert {stands_for(*state) for state in plain} == reduced
+    assert len(reduced) < len(plain)
 
 
 OVERLAPPING = Scope(limit=1, reservations=2, readings=2, steps=5, kinds=(Kind.PLACE,))
