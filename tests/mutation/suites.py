@@ -60,7 +60,7 @@ FLEETS = Suite("fleets", ("tests/simulation/test_simulation.py::test_a_fleet_liv
 PYTHON = {
     **dict.fromkeys(
         (f"admission/ledger/{name}.py" for name in ("rule", "book", "readings", "line", "lanes")),
-        (TABLE, TRACES, WORLDS, MORE_TRACES),
+        (TABLE, TRACES, BOTH, WORLDS, MORE_TRACES),
     ),
     "admission/ledger/wire.py": (WIRE, TABLE, TRACES, CORE, LUA),
     **dict.fromkeys(

@@ -21,7 +21,7 @@ from admission.core.messages import (
     Want,
 )
 from admission.ledger.book import Book
-from admission.ledger.wire import Ask, Beat, Code, Kind, Reading, Withdraw
+from admission.ledger.wire import Ask, Beat, Code, Kind, Lanes, LaneWire, Reading, Who, Withdraw, Word
 
 ACCOUNT = "acme"
 POLICY = Policy(visibility_lag=1.0)
@@ -166,6 +166,20 @@ def test_a_refusal_is_told_although_its_caller_gives_up_what_it_asks_for_next(at
     assert want.rid not in pair.book.reservations.facts
     assert pair.book.cooling.span
     assert not len(pair.book.line)
+
+
+def test_a_ledger_that_lost_the_lanes_is_told_those_that_a_beat_has_told_of():
+    pair = Pair()
+    told = Lanes(int(Word.SET), (LaneWire("bulk", priority=3),))
+    pair.execute(Who("q.1", pair.book.epoch, pair.desk.policy.text()), told)
+    pair.after(1)
+    pair.desk.tick(pair.now)
+    pair.say()
+    pair.book = Book(int(pair.now * 1000), cold=True)
+    pair.after(1)
+    pair.desk.tick(pair.now)
+    pair.say()
+    assert pair.book.lanes.of("bulk").told.priority == 3
 
 
 def full(**more):
