@@ -1,0 +1,162 @@
+"""A quick look at every way, and proof that the storm finds what it looks for. `python -m tests.storm` has more."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+
+import pytest
+
+from admission.core.messages import GiveUp
+from admission.guard import Guard
+from admission.ledger.rule import Reservations
+from admission.reservation import Reservation
+from tests.servers import redis_server
+from tests.storm import directly
+from tests.storm.crowds import ROOMY, TIGHT, Account, storm
+from tests.storm.singles import (
+    COLOURS,
+    MANNERS,
+    SIGNALS,
+    WAYS,
+    Strike,
+    Tally,
+    by_cancelling,
+    by_signals,
+    listening,
+    run_on,
+    struck,
+)
+
+SAMPLE = 5
+"""Points of each way that are looked at here."""
+AT_THE_DOOR = {"guard.py:Block.__exit__", "aguard.py:AsyncBlock.__aexit__"}
+"""Where nothing of the package runs yet that could leave the block: the exception keeps it, not for ever."""
+CALLERS_OWN = {"acquired", "acquired_in_line, other guard", "at_once"}
+"""Ways without a block: who is interrupted there has a reservation of its own to leave."""
+
+
+def some(points):
+    return random.Random(11).sample(points, min(SAMPLE, len(points)))
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("colour", COLOURS)
+def test_an_exception_at_any_point_leaves_everything_in_order(colour, way):
+    tally = Tally()
+    run_on(
+        COLOURS[colour],
+        lambda noise: by_signals(COLOURS[colour], WAYS[way], noise, tally, errors=SIGNALS, times=1, pick=some),
+    )
+    assert not tally.faults
+    assert tally.struck.total() >= SAMPLE // 2
+    assert way in CALLERS_OWN or {place for _, place in tally.kept} <= AT_THE_DOOR
+
+
+@pytest.mark.parametrize("manner", MANNERS)
+def test_a_task_cancelled_at_any_suspension_leaves_everything_in_order(manner):
+    tally = Tally()
+
+    async def every_way(noise):
+        for name, way in WAYS.items():
+            if manner in {"at once", "as it is woken"} or name in {"tracked", "refused_once", "in_line, other guard"}:
+                await by_cancelling(COLOURS["tasks"], way, noise, tally, manner)
+
+    run_on(COLOURS["tasks"], every_way)
+    assert not tally.faults
+    assert not tally.kept
+    assert tally.struck.total() >= 6
+
+
+@pytest.fixture(scope="module")
+def url():
+    with redis_server() as server:
+        yield server.url
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+def test_an_exception_at_any_point_of_who_asks_by_itself_leaves_everything_in_order(url, colour):
+    tally = Tally()
+    account = Account(200, url, f"direct-{colour}")
+    account.open()
+    directly.by_signals(account, colour, tally, only={"direct.py", "ledger/redis.py"})
+    account.close()
+    assert not tally.faults
+    assert tally.struck.total() > 20
+
+
+@pytest.mark.parametrize(("lines", "on_redis", "seed"), [(TIGHT, False, 1), (ROOMY, True, 2)])
+def test_a_crowd_that_is_interrupted_at_random_moments_leaves_everything_in_order(request, lines, on_redis, seed):
+    tally = Tally()
+    account = Account(lines, request.getfixturevalue("url") if on_redis else None)
+    account.open()
+    with listening() as noise:
+        storm(account, seed, 0.5, noise, tally)
+    account.close()
+    assert not tally.faults
+    assert tally.struck.total() > 10
+
+
+@pytest.mark.parametrize(("colour", "on_redis"), [("threads", True), ("tasks", False)])
+def test_real_signals_at_random_moments_leave_everything_in_order(request, colour, on_redis):
+    command = [sys.executable, "-m", "tests.storm.signals", "--colour", colour, "--seconds", "1", "--seed", "3"]
+    command += ["--url", request.getfixturevalue("url")] if on_redis else []
+    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
+    assert not run.stderr
+    told = json.loads(run.stdout)
+    assert not told["faults"]
+    assert sum(told["struck"].values()) > 10
+
+
+# What is broken on purpose is found
+
+
+def found(colour, way, strike_all):
+    tally = Tally(go_on=False)
+    run_on(COLOURS[colour], lambda noise: strike_all(COLOURS[colour], WAYS[way], noise, tally))
+    return " ".join(tally.faults)
+
+
+async def by_all_signals(colour, way, noise, tally):
+    await by_signals(colour, way, noise, tally, errors=SIGNALS[:1], times=1)
+
+
+async def undisturbed(colour, way, noise, tally):
+    await struck(colour, way, Strike(), noise, tally)
+
+
+def test_a_caller_that_does_not_give_up_is_found(monkeypatch):
+    def post(self, message):
+        if not isinstance(message, GiveUp):
+            real(self, message)
+
+    real = Guard._post
+    monkeypatch.setattr(Guard, "_post", post)
+    assert "a desk has" in found("threads", "hold", by_all_signals)
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+def test_a_block_that_is_not_left_is_found(monkeypatch, colour):
+    monkeypatch.setattr(Reservation, "_leave", lambda *_: None)
+    assert "the book has bookings" in found(colour, "place", undisturbed)
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+def test_a_dial_without_a_claim_is_found(monkeypatch, colour):
+    real = Reservations.claim
+    monkeypatch.setattr(Reservations, "claim", lambda self, rid, *more: real(self, f"{rid}, another", *more))
+    assert "dials without a claim" in found(colour, "hold", undisturbed)
+
+
+def test_an_exception_that_is_swallowed_is_found(monkeypatch):
+    def ask_directly(self, want):
+        try:
+            return real(self, want)
+        except Exception:  # noqa: BLE001 - the fault
+            return None
+
+    real = Guard._ask_directly
+    monkeypatch.setattr(Guard, "_ask_directly", ask_directly)
+    assert "the exception did not reach the caller" in found("threads", "at_once", by_all_signals)
