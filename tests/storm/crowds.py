@@ -345,8 +345,9 @@ def storm(account: Account, seed: int, seconds: float, noise: Noise, tally: Tall
 
 
 def is_pythons_own(heard: str) -> bool:
-    """Whether an exception came in a finaliser, where Python itself drops it."""
-    return heard.startswith("unraisable: ") and any(error.__name__ in heard for error in HITS)
+    """Whether an exception came in a finaliser, where Python drops it, or as redis-py had just shut a socket down."""
+    dropped = heard.startswith("unraisable: ") and any(error.__name__ in heard for error in HITS)
+    return dropped or (heard.startswith("ResourceWarning: unclosed <socket") and "raddr" not in heard)
 
 
 __all__ = ["Account", "storm"]
