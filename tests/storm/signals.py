@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import functools
 import json
 import random
 import signal
@@ -112,7 +113,7 @@ def main_loop_dials(account: Account, limit: TimeLimit, dice: random.Random, sec
                     if time.monotonic() > end:
                         break
                     swallowed: list[dict[str, object]] = []
-                    job = lambda: run_through(loop(), stuck)  # noqa: E731 - it is run here
+                    job = functools.partial(run_through, loop(), stuck, swallowed)
                     once(limit, job, tally, faults, "a signal in an event loop", noise, swallowed)
             faults += [*stuck, *account.ends_clean()]
             stuck.clear()
@@ -125,11 +126,23 @@ def main_loop_dials(account: Account, limit: TimeLimit, dice: random.Random, sec
     asyncio.run(close())
 
 
-def run_through(coroutine, stuck: list[str]) -> None:
-    """Run a coroutine as `asyncio.run` does, but do not wait for ever for tasks whose wake-up the loop has dropped."""
+LONGEST = 8.0
+"""Seconds after which a coroutine that ends within 3 does not end any more."""
+
+
+def run_through(coroutine, stuck: list[str], swallowed: list[dict[str, object]]) -> None:
+    """Run a coroutine as `asyncio.run` does, but not for ever where the loop has swallowed an exception.
+
+    With it, the loop has dropped a callback, maybe the very step of a task, which then never goes on.
+    """
     loop = asyncio.new_event_loop()
+    main = loop.create_task(coroutine)
+    loop.call_later(LONGEST, loop.stop)
     try:
-        loop.run_until_complete(coroutine)
+        loop.run_until_complete(main)
+    except RuntimeError:
+        if main.done() or not swallowed:
+            raise
     finally:
         tasks = asyncio.all_tasks(loop)
         for task in tasks:
@@ -144,7 +157,7 @@ def run_through(coroutine, stuck: list[str]) -> None:
                 task.cancelled() or task.exception()
                 continue
             waits_for = getattr(task, "_fut_waiter", None)
-            if waits_for is not None and not waits_for.done():
+            if not swallowed and waits_for is not None and not waits_for.done():
                 stuck.append(f"{task} does not end")
             task._log_destroy_pending = False
         with suppress(TimeoutError):
