@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from admission import UsageError
+from tests import waiting
 from tests.integration.test_puretalk_sockets import (
     BODY,
     KEY,
@@ -95,7 +96,8 @@ async def ask(serve, colour, whose):
             server.close()
         await until(lambda: not helpers())
         await until(lambda server=server: server.closed == server.opened)
-    assert asyncio.all_tasks() == {asyncio.current_task()}
+    # A generator that was left before its end is closed by a task of its own.
+    await waiting.until(lambda: asyncio.all_tasks() == {asyncio.current_task()})
 
 
 def without_end(first, again, pause=0.0):
