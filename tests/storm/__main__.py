@@ -64,8 +64,11 @@ def signalled(colour: str, url: str | None, seed: int, tally: Tally) -> None:
     try:
         run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20 * SIGNALLED)
         told = json.loads(run.stdout)
-    except (subprocess.TimeoutExpired, ValueError) as error:
+    except subprocess.TimeoutExpired as error:
         tally.faults.append(f"{label}: {error!r}")
+        return
+    except ValueError:
+        tally.faults.append(f"{label}: ended with {run.returncode}: {run.stderr[-2000:]}")
         return
     tally.faults += [f"{label}: {fault}" for fault in told["faults"]]
     if run.stderr:
