@@ -36,13 +36,17 @@ def clean_call_id(call_id: object) -> str:
     Raises:
         ConfigurationError: `str` makes no text of it.
     """
-    try:
-        text = str(call_id)
-    except Exception as exc:
-        raise ConfigurationError(f"a call id of type {type(call_id).__name__} cannot be written as text") from exc
+    text = call_id if type(call_id) is str else _text_of(call_id)
     if len(text) <= LONGEST_CALL_ID:
         return text.encode("utf-8", "backslashreplace").decode()
     return "sha256:" + hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
+
+
+def _text_of(call_id: object) -> str:
+    try:
+        return str(call_id)
+    except Exception as exc:
+        raise ConfigurationError(f"a call id of type {type(call_id).__name__} cannot be written as text") from exc
 
 
 class Reservation:

@@ -68,7 +68,7 @@ def _rows(state: Status, *, shared: bool) -> list[tuple[str, str]]:
         ("held", str(state.held)),
         ("untracked", str(state.untracked)),
         ("waiting", str(state.waiting)),
-        ("visibility lag", "none seen" if seen is None else f"{seen:.1f} s seen"),
+        ("lag seen", "none" if seen is None else f"{seen:.1f} s"),
         ("reading age", age),
         ("paused", paused),
     ]

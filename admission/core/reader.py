@@ -106,7 +106,7 @@ class Reader:
         if error is not None:
             self.last_error = error
             event = "reading_final" if fetched.outcome is Outcome.FINAL else "reading_failed"
-            self._report(event, account=self._account, error=str(error))
+            self._report(event, account=self._account, error=clean_text(error, 2_000))
         limit, count, stamp = (-1, -1, -1) if fetched.usage is None else usage_numbers(fetched.usage)
         retry_after = wait_ms(getattr(error, "retry_after", None))
         text = "" if error is None else clean_text(error, 200)

@@ -264,7 +264,7 @@ ERRORS = [
 
 
 @both_colours
-async def test_whatever_a_source_raises_is_told_and_passes(colour, ledger, account):
+async def test_whatever_a_source_raises_is_told_and_passes(colour, ledger, account, caplog):
     provider = Provider(2)
     guard = colour.guard(provider, ledger, account=account, policy=POLICY)
     for error in ERRORS:
@@ -275,6 +275,7 @@ async def test_whatever_a_source_raises_is_told_and_passes(colour, ledger, accou
     # The last ones ask for a pause as long as is obeyed, but a reading may be had.
     assert (await guard.refresh()).limit == 2
     await guard.close()
+    assert caplog.text.encode()  # a log that is kept in a file can hold it
 
 
 @both_colours

@@ -76,11 +76,11 @@ def check_passed_on_once(opened, holder, cut, verb):
         reservation.cancel()
 
 
-def test_a_lost_claim_claims_once(opened, open_store, at, colour, cut):
+def test_an_offer_whose_taking_up_was_lost_is_claimed_once(opened, open_store, at, colour, cut):
     one, _, account = open_store
-    # A slot that another process frees is offered.
+    # A slot that another process frees is offered; the next beat takes it up.
     with side(colour, at, one.url, account) as other:
-        check_passed_on_once(opened, other, cut, "claim")
+        check_passed_on_once(opened, other, cut, "beat")
     opened.check_whole()
 
 
