@@ -96,7 +96,7 @@ RECORDS: Mapping[str, Mapping[str, Field]] = {
         "fails": NUMBER, "retry_at": NUMBER, "mean": NUMBER, "error": TEXT,
         "cool_span": NUMBER, "cool_since": UNSET, "cool_after": UNSET, "cool_until": NUMBER,
         "lanes_at": NUMBER,
-        "seen": UNSET, "seen_at": NUMBER, "missed": NUMBER, "missed_calls": NUMBER, "missed_gone": NUMBER,
+        "seen": UNSET, "seen_at": NUMBER, "missed": NUMBER, "missed_gone": NUMBER,
     },
     "member": {
         "since": NUMBER, "heard": NUMBER, "policy": TEXT, "asked": UNSET, "barred": SMALL, "silent": SMALL,

@@ -2,8 +2,9 @@
 
 A hold that said `placed` and is open is a live call. When a reading counts fewer calls than there are of those, the
 youngest are not in the count yet: the call that is the last of them was accepted so long before the reading began.
-That is believed once a later reading counts them all while none of them has gone: else a call had ended, and its holder
-had not said so yet. Calls of others hide calls that are not counted yet, so this is a lower bound.
+That is believed once a later reading counts every live call, those placed meanwhile too, while none has gone: else a
+call had ended, and its holder had not said so yet. Calls of others hide calls that are not counted yet, so this is a
+lower bound; and where calls come and go between any two readings, nothing is seen.
 """
 
 from __future__ import annotations
@@ -27,8 +28,6 @@ class Visibility:
     seen_at: int = 0
     missed: int = 0
     """The same for the newest reading, while it is not believed yet; 0 for none."""
-    calls: int = 0
-    """How many live calls there were at that reading."""
     gone: int = 0
     """How many had gone by then, of all that ever were."""
 
@@ -43,12 +42,11 @@ class Visibility:
             gone: How many live calls there were once.
             lag: The account's visibility lag: what is held was accepted longer ago.
         """
-        calls = held + len(young)
-        is_believed = self.missed and gone == self.gone and count >= self.calls
+        missing = held + len(young) - count
+        is_believed = self.missed and gone == self.gone and missing <= 0
         if is_believed and (self.missed >= self.seen or now - self.seen_at > REMEMBER_MS):
             self.seen, self.seen_at = self.missed, now
         self.missed = 0
-        missing = calls - count
         if missing > 0:
             self.missed = young[missing - 1] if missing <= len(young) else lag + 1
-            self.calls, self.gone = calls, gone
+            self.gone = gone

@@ -64,6 +64,31 @@ def test_a_call_that_had_ended_before_its_holder_said_so_shows_nothing():
     assert seen(book) == -1
 
 
+def test_nor_does_it_when_a_call_that_is_counted_takes_its_place():
+    book = Desk(5)
+    placed(book, "r0")
+    book.after(LAG + 1)
+    book.reading(count=1)
+    book.after(1_000)
+    book.reading(count=0)  # r0 has ended; its holder does not know yet
+    placed(book, "r1")
+    book.after(500)
+    book.reading(count=1)
+    assert seen(book) == -1
+
+
+def test_nothing_is_believed_until_nothing_is_missing():
+    book = Desk(5)
+    for rid in ("r0", "r1", "r2"):
+        placed(book, rid)
+        book.after(300)
+        book.reading(count=int(rid[1]))  # always one behind
+        assert seen(book) == -1
+    book.after(300)
+    book.reading(count=3)
+    assert seen(book) == 300
+
+
 @pytest.mark.parametrize("way", ["leave", "ended", "cancel"])
 def test_nor_does_one_whose_holder_leaves_before_it_was_counted(way):
     book = Desk(5)

@@ -83,16 +83,16 @@ local function look_for_missing()
     end
     table.sort(young)
   end
-  if state.missed > 0 and clock.gone == state.missed_gone and count >= state.missed_calls then
+  local missing = held + #young - count
+  if state.missed > 0 and clock.gone == state.missed_gone and missing <= 0 then
     if state.missed >= state.seen or now - state.seen_at > REMEMBER_MS then
       state.seen, state.seen_at = state.missed, now
     end
   end
   state.missed = 0
-  local missing = held + #young - count
   if missing > 0 then
     state.missed = missing <= #young and young[missing] or state.lag + 1
-    state.missed_calls, state.missed_gone = held + #young, clock.gone
+    state.missed_gone = clock.gone
   end
 end
 
