@@ -8,6 +8,7 @@ import os
 import sys
 import traceback
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from admission.cli import exits
@@ -98,7 +99,7 @@ def _demo(chosen: argparse.Namespace) -> int:
         guarded=not chosen.unguarded,
         seed=chosen.seed,
     )
-    return demo(settings, chosen.redis, as_json=chosen.json)
+    return demo(settings, chosen.redis, as_json=chosen.json, plot=chosen.plot)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -166,7 +167,11 @@ def _add_demo(commands: _Commands) -> None:
     parser.add_argument("--seconds", type=_number(1, 3600), default=12.0, help="how long they dial (12)")
     parser.add_argument("--redis", metavar="URL", help="share a ledger on this Redis between several processes")
     parser.add_argument("--processes", type=_whole(1, 64), help="processes that dial (3 with --redis, else 1)")
-    parser.add_argument("--unguarded", action="store_true", help="check the count and dial, as is done by hand")
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument("--unguarded", action="store_true", help="check the count and dial, as is done by hand")
+    either.add_argument(
+        "--plot", type=Path, metavar="FILE.svg", help="run the load both ways, and draw the two side by side"
+    )
     parser.add_argument("--seed", type=_whole(0, 2**63), default=0, help="of the calls' lengths and the like (0)")
     parser.add_argument(
         "--json", action="store_true", help="one JSON object as the last line on stdout, progress on stderr"

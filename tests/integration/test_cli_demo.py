@@ -3,6 +3,7 @@
 import json
 import signal
 from contextlib import ExitStack
+from xml.etree import ElementTree as ET
 
 import psutil
 import pytest
@@ -18,18 +19,23 @@ DEMOS = {
     "redis": ["--seconds", "3", "--json", "--redis"],
     "report": ["--seconds", "2", "--limit", "5"],
     "unguarded report": ["--seconds", "2", "--unguarded"],
+    "plot": ["--seconds", "1.5", "--limit", "5", "--json", "--plot"],
 }
 
 
 @pytest.fixture(scope="module")
-def demos():
+def drawn(tmp_path_factory):
+    return tmp_path_factory.mktemp("plot") / "demo.svg"
+
+
+@pytest.fixture(scope="module")
+def demos(drawn):
     """Run several demos side by side, for the time that this saves; return what came of each."""
+    last = {"redis": lambda: [url], "plot": lambda: [str(drawn)]}
     with ExitStack() as stack:
         url = stack.enter_context(redis_server()).url
         running = {
-            name: stack.enter_context(
-                started("demo", *arguments, *([url] if name == "redis" else []), env=environment())
-            )
+            name: stack.enter_context(started("demo", *arguments, *last.get(name, list)(), env=environment()))
             for name, arguments in DEMOS.items()
         }
         return {name: finish(process) for name, process in running.items()}
@@ -99,6 +105,22 @@ def test_a_report_of_what_goes_wrong(demos):
     done = demos["unguarded report"]
     assert (done.code, done.err) == (0, "")
     assert "above the limit at the peak: between a check and its dial, others dial.\n" in done.out
+
+
+def test_a_plot_shows_the_load_by_hand_and_with_the_guard(demos, drawn):
+    assert demos["plot"].code == 0
+    found = result(demos["plot"])
+    assert (found["unguarded"]["guarded"], found["guarded"]["guarded"]) == (False, True)
+    texts = [element.text for element in ET.parse(drawn).iter("{http://www.w3.org/2000/svg}text")]
+    assert {"by hand: read the count, dial below the limit", "with admission"} < set(texts)
+    assert any(f"at most {found['guarded']['peak']} calls at once, limit 5; never above it" in text for text in texts)
+
+
+def test_a_plot_that_cannot_be_written_is_told_before_anything_runs():
+    with started("demo", "--plot", "/no/such/folder/demo.svg", env=environment()) as process:
+        done = finish(process)
+    assert done.code == CONFIG
+    assert done.err == "admission: --plot /no/such/folder/demo.svg: cannot be written (No such file or directory)\n"
 
 
 def test_a_live_view_and_ctrl_c():

@@ -8,7 +8,8 @@ import signal
 import sys
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from admission.cli import exits
 from admission.cli.text import say, write
@@ -16,10 +17,12 @@ from admission.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
     from types import FrameType
 
+    from admission.cli.demo.plot import Record
     from admission.cli.demo.processes import Crew
-    from admission.cli.demo.provider import Judge
+    from admission.cli.demo.provider import Judge, Truth
     from admission.cli.demo.settings import Settings
     from admission.cli.demo.worker import Job
 
@@ -29,49 +32,96 @@ OPENING = 20.0
 """Seconds until the first call, at most; a new ledger takes a few before it admits anybody."""
 
 
-def demo(settings: Settings, redis_url: str | None, *, as_json: bool) -> int:
+def demo(settings: Settings, redis_url: str | None, *, as_json: bool, plot: Path | None = None) -> int:
     """Run a demo, show it, report, and return the exit code.
 
     Args:
         settings: What it is made of.
         redis_url: The shared ledger's server; `None` for none.
         as_json: Whether the report is one JSON object.
+        plot: Where to draw it beside the same load without the guard, which is run first; `None` for no plot.
     """
     _check_extra()
-    # Only now: these need the extra.
-    from admission.cli.demo.processes import Crew, CrewError  # noqa: PLC0415
-    from admission.cli.demo.provider import judged  # noqa: PLC0415
-    from admission.cli.demo.report import numbers, text  # noqa: PLC0415
+    # Only now: this needs the extra.
+    from admission.cli.demo.processes import CrewError  # noqa: PLC0415
 
-    with _signals() as caught, judged(settings) as judge, Crew(_jobs(settings, redis_url, judge.url)) as crew:
+    runs = [settings]
+    if plot is not None:
+        _check_writable(plot)
+        runs = [replace(settings, guarded=False, ledger="none"), settings]
+    with _signals() as caught:
         try:
-            _watch(settings, judge, crew, caught, as_json=as_json)
+            records = [_perform(run, redis_url, caught, as_json=as_json) for run in runs if not caught]
         except CrewError as error:
             say(error)
             return error.code
-        judge.end()
-        crew.stop()
-        result = numbers(settings, judge.look(), crew.tally(), interrupted=bool(caught))
-    write(json.dumps(result) if as_json else text(result))
-    if settings.guarded and result["overshoots"]:
+    _report([record.result for record in records], as_json=as_json)
+    if plot is not None:
+        _draw(records, plot, interrupted=bool(caught))
+    if any(record.result["guarded"] and record.result["overshoots"] for record in records):
         return exits.OVERSHOT
     return exits.BY_SIGNAL + caught[0] if caught else exits.OK
 
 
-def _watch(settings: Settings, judge: Judge, crew: Crew, caught: list[int], *, as_json: bool) -> None:
-    """Show what goes on until the time is over, or a signal comes."""
+def _perform(settings: Settings, redis_url: str | None, caught: list[int], *, as_json: bool) -> Record:
+    """Run one load until its time is over, or a signal comes."""
+    from admission.cli.demo.plot import Record  # noqa: PLC0415 - as above
+    from admission.cli.demo.processes import Crew  # noqa: PLC0415 - as above
+    from admission.cli.demo.provider import judged  # noqa: PLC0415 - as above
+    from admission.cli.demo.report import numbers  # noqa: PLC0415 - as above
+
+    with judged(settings) as judge, Crew(_jobs(settings, redis_url, judge.url)) as crew:
+        seen = _watch(settings, judge, crew, caught, as_json=as_json)
+        judge.end()
+        crew.stop()
+        tally, begun = crew.tally(), judge.begun or 0.0
+        result = numbers(settings, judge.look(), tally, interrupted=bool(caught))
+    return Record(result, seen, [(at - begun, waited) for at, waited in tally.admissions])
+
+
+def _report(results: list[dict[str, Any]], *, as_json: bool) -> None:
+    from admission.cli.demo.report import text  # noqa: PLC0415 - as above
+
+    if not as_json:
+        write("\n".join(map(text, results)))
+    elif len(results) == 1:
+        write(json.dumps(results[0]))
+    else:
+        write(json.dumps({"guarded" if result["guarded"] else "unguarded": result for result in results}))
+
+
+def _check_writable(plot: Path) -> None:
+    try:
+        plot.open("a", encoding="utf-8").close()
+    except OSError as error:
+        raise ConfigurationError(f"--plot {plot}: cannot be written ({error.strerror})") from error
+
+
+def _draw(records: list[Record], plot: Path, *, interrupted: bool) -> None:
+    from admission.cli.demo.plot import svg  # noqa: PLC0415 - as above
+
+    if interrupted:
+        say("interrupted: nothing was drawn")
+        return
+    plot.write_text(svg(records), "utf-8")
+
+
+def _watch(settings: Settings, judge: Judge, crew: Crew, caught: list[int], *, as_json: bool) -> list[Truth]:
+    """Show what goes on until the time is over, or a signal comes; return what was seen of it."""
     from admission.cli.demo.processes import CrewError  # noqa: PLC0415 - as above
     from admission.cli.demo.view import Scene, viewed  # noqa: PLC0415 - as above
 
-    patience = time.monotonic() + OPENING
+    patience, seen = time.monotonic() + OPENING, []
     with viewed(settings, sys.stderr if as_json else sys.stdout) as show:
         while not judge.over and not caught:
             time.sleep(TICK)
             crew.check()
-            if not judge.begun and time.monotonic() > patience:
+            if judge.begun is None and time.monotonic() > patience:
                 raise CrewError(f"no call was placed within {OPENING:g} s", exits.SOFTWARE)
             tally = crew.tally()
-            show(Scene(judge.look(), tally.counts, tally.book))
+            seen.append(judge.look())
+            show(Scene(seen[-1], tally.counts, tally.book))
+    return seen
 
 
 def _jobs(settings: Settings, redis_url: str | None, base_url: str) -> list[Job]:

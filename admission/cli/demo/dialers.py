@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -35,7 +36,7 @@ class Counts:
         refused: Leads that were given back for want of one.
         failed: Calls of which something went wrong on the way.
         rechecks: Times that an unguarded dialer found the count at the limit.
-        waits: Seconds that each admitted lead waited.
+        admissions: Of each admitted lead, when on the machine's monotonic clock, and how many seconds it had waited.
     """
 
     waiting: int = 0
@@ -44,7 +45,7 @@ class Counts:
     refused: int = 0
     failed: int = 0
     rechecks: int = 0
-    waits: list[float] = field(default_factory=list)
+    admissions: list[tuple[float, float]] = field(default_factory=list)
 
 
 class Dialers:
@@ -129,7 +130,7 @@ class Dialers:
             placed: Told the call's id once the provider has accepted it.
         """
         self.counts.admitted += 1
-        self.counts.waits.append(waited)
+        self.counts.admissions.append((time.monotonic(), waited))
         self.counts.calling += 1
         talk = rng.uniform(self.settings.call_least, self.settings.call_most)
         we_hang_up = rng.random() < 0.5  # noqa: PLR2004 - one half

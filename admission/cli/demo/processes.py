@@ -41,13 +41,14 @@ class Tally:
     Attributes:
         counts: The sums of their counts, by name.
         book: The newest state of the account by the ledger; `None` when unguarded, or before the first.
-        waits: Seconds that each admitted lead waited; complete once all have left.
+        admissions: Of each admitted lead, when on the monotonic clock, and how many seconds it had waited; known once
+            all have left.
         events: What the guards reported to operators, by event name.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
     book: dict[str, Any] | None = None
-    waits: list[float] = field(default_factory=list)
+    admissions: list[tuple[float, float]] = field(default_factory=list)
     events: Counter[str] = field(default_factory=Counter)
 
 
@@ -99,7 +100,7 @@ class Crew:
         for member in self._members:
             tally.counts.update(member.counts)
             tally.book = tally.book or member.book
-            tally.waits += member.waits
+            tally.admissions += member.admissions
             tally.events.update(member.events)
         return tally
 
@@ -110,7 +111,7 @@ class _Member:
     def __init__(self, job: Job) -> None:
         self.counts: dict[str, int] = {}
         self.book: dict[str, Any] | None = None
-        self.waits: list[float] = []
+        self.admissions: list[tuple[float, float]] = []
         self.events: dict[str, int] = {}
         self._error: CrewError | None = None
         # A session of its own: Ctrl-C is for the demo, which then stops the dialers.
@@ -160,8 +161,8 @@ class _Member:
             self._error = CrewError(news["error"], news["code"])
             return
         counts = news["counts"]
-        counts.pop("waits", None)
+        counts.pop("admissions", None)
         self.counts = counts
         self.book = news.get("book", self.book)
-        self.waits = news.get("waits", self.waits)
+        self.admissions = [(at, waited) for at, waited in news.get("admissions", self.admissions)]
         self.events = news.get("events", self.events)

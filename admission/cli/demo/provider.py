@@ -71,9 +71,9 @@ class Judge:
         return self._elapsed >= self._settings.seconds
 
     @property
-    def begun(self) -> bool:
-        """Whether a call was placed."""
-        return self._first_call is not None
+    def begun(self) -> float | None:
+        """When the first call was placed, on the monotonic clock."""
+        return self._first_call
 
     def look(self) -> Truth:
         """Bring the marks up to date and return the truth."""

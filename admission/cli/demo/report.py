@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 def numbers(settings: Settings, truth: Truth, tally: Tally, *, interrupted: bool) -> dict[str, Any]:
     """Return the result of a demo for programs; times are seconds, shares 0 to 1."""
+    waits = [waited for _, waited in tally.admissions]
     return {
         "guarded": settings.guarded,
         "limit": truth.limit,
@@ -28,10 +29,10 @@ def numbers(settings: Settings, truth: Truth, tally: Tally, *, interrupted: bool
         "failed": tally.counts.get("failed", 0),
         "readings": truth.readings,
         "waits": {
-            "count": len(tally.waits),
-            "p50": percentile(tally.waits, 50),
-            "p95": percentile(tally.waits, 95),
-            "max": percentile(tally.waits, 100),
+            "count": len(waits),
+            "p50": percentile(waits, 50),
+            "p95": percentile(waits, 95),
+            "max": percentile(waits, 100),
         },
         "seconds": round(truth.elapsed, 3),
         "interrupted": interrupted,

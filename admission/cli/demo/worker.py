@@ -116,7 +116,7 @@ async def _do(job: Job, events: _Events) -> None:
         finally:
             telling.cancel()
     counts = asdict(dialers.counts)
-    _tell({"counts": counts, "waits": counts.pop("waits"), "events": dict(events.counts)})
+    _tell({"counts": counts, "admissions": counts.pop("admissions"), "events": dict(events.counts)})
 
 
 def _guard(job: Job, source: PureTalk) -> AsyncGuard:
@@ -129,7 +129,7 @@ def _guard(job: Job, source: PureTalk) -> AsyncGuard:
 
 async def _tell_on(dialers: Dialers, guard: AsyncGuard | None) -> None:
     while True:
-        news: dict[str, Any] = {"counts": {**asdict(dialers.counts), "waits": None}}
+        news: dict[str, Any] = {"counts": {**asdict(dialers.counts), "admissions": None}}
         if guard is not None:
             with suppress(Unavailable):
                 news["book"] = asdict(await guard.status())
