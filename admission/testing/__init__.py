@@ -1,7 +1,8 @@
-"""The testing kit: a stand-in provider that judges, a server for it, and a clock that tests turn by hand."""
+"""The testing kit: a stand-in provider that judges, a server, a clock turned by hand, guards that let all through."""
 
 from admission.clocks import VirtualClock
 from admission.testing.fake import FakePureTalk
+from admission.testing.inactive import deactivate
 from admission.testing.server import Served, serve
 
-__all__ = ["FakePureTalk", "Served", "VirtualClock", "serve"]
+__all__ = ["FakePureTalk", "Served", "VirtualClock", "deactivate", "serve"]

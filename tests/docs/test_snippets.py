@@ -1,6 +1,9 @@
 """Every Python block of the README and of the docs is run, in the order of its page."""
 
+import os
 import re
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -62,6 +65,18 @@ def test_every_python_block_of_the_page_runs(page, redis_url, monkeypatch):
             if isinstance(thing, admission.Guard):
                 thing.close()
     assert provider.overshoots == 0
+
+
+def test_the_tests_of_the_page_on_testing_pass(tmp_path, monkeypatch):
+    blocks = BLOCK.findall((ROOT / "docs" / "testing.md").read_text("utf-8"))
+    dialer, *tests = blocks
+    (tmp_path / "dialer.py").write_text(dialer, "utf-8")
+    (tmp_path / "test_dialer.py").write_text("\n".join(["from dialer import *", *tests]), "utf-8")
+    env = {**os.environ, "PURETALK_API_KEY": "key", "ADMISSION_LEDGER": "memory", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", str(tmp_path)]
+    done = subprocess.run(command, check=False, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout
+    assert f"{sum(block.count('def test_') for block in tests)} passed" in done.stdout
 
 
 def test_the_pages_have_examples():
