@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -51,14 +52,20 @@ def test_every_python_block_of_the_page_runs(page, redis_url, monkeypatch):
         admission.base.GuardBase, "__init__", lambda self, *a, **k: real(self, *a, **{"policy": quick, **k})
     )
     provider = FakePureTalk(limit=20)
-    with serve(provider) as served:
+    # What a page exports is gone after it.
+    with serve(provider) as served, mock.patch.dict(os.environ):
         monkeypatch.setenv("PURETALK_API_KEY", provider.api_key)
         monkeypatch.setenv("PURETALK_BASE_URL", served.url)
         if page.name == "README.md":
             monkeypatch.setenv("ADMISSION_REDIS_URL", redis_url)
         else:
             monkeypatch.setenv("ADMISSION_LEDGER", "memory")
-        namespace = {"client": Client(provider), "leads": [f"lead-{n}" for n in range(20)], "redis_url": redis_url}
+        namespace = {
+            "__name__": "examples",
+            "client": Client(provider),
+            "leads": [f"lead-{n}" for n in range(20)],
+            "redis_url": redis_url,
+        }
         for number, block in enumerate(blocks):
             exec(compile(block, f"{page.name}, block {number + 1}", "exec"), namespace)
         for thing in namespace.values():
