@@ -551,7 +551,8 @@ class Book:
         if answer.outcome in {Outcome.READ, Outcome.FINAL}:
             self.members[process].barred = answer.outcome == Outcome.FINAL
         before = self.readings.limit
-        code = self.readings.write(process, answer, now, self._agreed.refresh, self._agreed.staleness)
+        agreed = self._agreed
+        code = self.readings.write(process, answer, now, agreed.refresh, agreed.staleness, agreed.lag)
         if code == Code.OK and answer.outcome == Outcome.READ:
             kept = self.reservations
             kept.reading(answer.t0)

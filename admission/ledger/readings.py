@@ -7,12 +7,45 @@ Whole milliseconds of ledger time; no I/O, no clock.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from admission.ledger.wire import BACKOFF_MAX_MS, RETRY_MAX_MS, Code, Outcome, Reading
 
 SHORTEST_TOKEN_MS = 1_000
 """No reader is taken for dead before this."""
+LEAST_AGREEING = 3
+"""Answers with earlier timestamps that must agree, at least, before the provider's clock is taken to be set back."""
+
+
+@dataclass(slots=True)
+class Earlier:
+    """Answers in a row whose timestamps are earlier than the newest reading's, as long as they agree.
+
+    Several caches answer like this, each with what it has kept, and so does a provider whose clock was set back. Only
+    the latter goes on at the pace of time: all its answers allow one and the same offset between its clock and ours. A
+    provider's own cache may answer up to the visibility lag late.
+    """
+
+    stamp: int = -1
+    """The newest timestamp of them, in microseconds of the provider's clock; -1 for none."""
+    answers: int = 0
+    since: int = 0
+    """When the first was asked for."""
+    least: int = 0
+    most: int = 0
+    """What the provider's clock may be ahead of ours, in milliseconds: between these."""
+
+    def agrees(self, answer: Reading, now: int, lag: int) -> bool:
+        """Take an answer; return whether it goes on from those before. If not, it is the first of others."""
+        at = answer.stamp // 1000
+        least, most = at - now, at - answer.t0 + lag
+        if answer.stamp > self.stamp >= 0 and max(least, self.least) <= min(most, self.most):
+            self.least, self.most = max(least, self.least), min(most, self.most)
+            self.answers += 1
+        elif answer.stamp != self.stamp:
+            self.answers, self.since, self.least, self.most = 1, answer.t0, least, most
+        self.stamp = answer.stamp
+        return self.answers >= LEAST_AGREEING
 
 
 @dataclass(slots=True)
@@ -24,8 +57,8 @@ class Readings:
     stamp: int = -1
     t0: int = -1
     t1: int = -1
-    earlier: int = -1
-    """An earlier timestamp that was ignored; a later reading that continues it is a change of the clock."""
+    earlier: Earlier = field(default_factory=Earlier)
+    """Answers that were ignored."""
     open_after: int = -1
     """Readings that began at or before this (in a new epoch) admit nobody."""
     begun: int = -1
@@ -46,7 +79,7 @@ class Readings:
     def reset(self, open_after: int) -> None:
         """Begin a new epoch: what was read before it admits nobody any more."""
         self.open_after = open_after
-        self.earlier = self.begun = -1
+        self.earlier.stamp = self.begun = -1
         self.reader = ""
         self.reader_until = self.retry_at = self.fails = 0
 
@@ -70,7 +103,7 @@ class Readings:
         self.reader_until = now + min(timeout, max(SHORTEST_TOKEN_MS, 4 * self.mean))
         return Code.GRANTED
 
-    def write(self, process: str, answer: Reading, now: int, refresh: int, staleness: int) -> Code:
+    def write(self, process: str, answer: Reading, now: int, refresh: int, staleness: int, lag: int) -> Code:
         """Take an answer back; `Code.OK` when it is the newest reading now."""
         mine = self.reader == process and self.begun == answer.t0
         if mine:
@@ -87,7 +120,7 @@ class Readings:
             self.error = "the provider's answer was older than max_staleness when it came"
             return Code.TOO_OLD
         self.fails = self.retry_at = 0
-        if self._cached(answer):
+        if self._cached(answer, now, staleness, lag):
             self.error = "the provider repeats an old answer: its timestamp does not move"
             return Code.CACHED
         self.limit, self.count, self.stamp = answer.limit, answer.count, answer.stamp
@@ -101,14 +134,14 @@ class Readings:
         self.retry_at = now + min(RETRY_MAX_MS, max(backoff, answer.retry_after))
         self.error = answer.error
 
-    def _cached(self, answer: Reading) -> bool:
-        """Whether an answer repeats an old one; notes an earlier timestamp that a later reading may continue."""
-        if answer.stamp < 0 or self.stamp < 0 or answer.stamp > self.stamp:
-            self.earlier = -1
-            return False
-        if answer.stamp == self.stamp:
-            self.earlier = -1
-            return (answer.limit, answer.count) == (self.limit, self.count)
-        continues = 0 <= self.earlier < answer.stamp
-        self.earlier = -1 if continues else answer.stamp
-        return not continues
+    def _cached(self, answer: Reading, now: int, staleness: int, lag: int) -> bool:
+        """Whether an answer repeats an old one; those with earlier timestamps do, until they agree for `staleness`."""
+        earlier = self.earlier
+        if 0 <= answer.stamp < self.stamp:
+            if not earlier.agrees(answer, now, lag) or answer.t0 - earlier.since < staleness:
+                return True
+        elif answer.stamp == self.stamp >= 0 and (answer.limit, answer.count) == (self.limit, self.count):
+            earlier.stamp = -1
+            return True
+        earlier.stamp = -1
+        return False

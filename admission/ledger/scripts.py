@@ -92,7 +92,8 @@ RECORDS: Mapping[str, Mapping[str, Field]] = {
         "refresh": NUMBER, "staleness": NUMBER, "lease": NUMBER, "headroom": NUMBER, "max_waiting": NUMBER,
         "lag": NUMBER, "duration": NUMBER, "pace": NUMBER,
         "limit": UNSET, "count": UNSET, "stamp": UNSET, "t0": UNSET, "t1": UNSET, "covers_to": UNSET,
-        "earlier": UNSET, "open_after": UNSET, "begun": UNSET, "reader": TEXT, "reader_until": NUMBER,
+        "earlier": UNSET, "earlier_answers": NUMBER, "earlier_since": NUMBER, "earlier_least": NUMBER,
+        "earlier_most": NUMBER, "open_after": UNSET, "begun": UNSET, "reader": TEXT, "reader_until": NUMBER,
         "fails": NUMBER, "retry_at": NUMBER, "mean": NUMBER, "error": TEXT,
         "cool_span": NUMBER, "cool_since": UNSET, "cool_after": UNSET, "cool_until": NUMBER,
         "lanes_at": NUMBER,
@@ -126,6 +127,7 @@ WORDS: Mapping[str, str] = {
         for name, value in vars(module).items()
         if name.endswith("_MS")
     },
+    "LEAST_AGREEING": str(readings.LEAST_AGREEING),
     "SHORTEST_TTL_MS": str(SHORTEST_TTL_MS),
     "NEVER_MS": str(NEVER_MS),
     "LAST_MS": str(LAST_MS),

@@ -15,7 +15,10 @@ from admission.ledger.scripts import LAST_MS, NAME, NEVER_MS, NONE, RECORDS, TEX
 INF = float("inf")
 
 CLOCK, STATE, MEMBER, LANE = (tuple(RECORDS[name]) for name in ("clock", "state", "member", "lane"))
-READING = tuple(name for name in STATE[STATE.index("limit") : STATE.index("cool_span")] if name != "covers_to")
+EARLIER = STATE[STATE.index("earlier") : STATE.index("open_after")]
+READING = tuple(
+    name for name in STATE[STATE.index("limit") : STATE.index("cool_span")] if name not in {"covers_to", *EARLIER}
+)
 POLICY = STATE[STATE.index("refresh") : STATE.index("limit")]
 COOLING = STATE[STATE.index("cool_span") : STATE.index("lanes_at")]
 VISIBILITY = STATE[STATE.index("seen") :]
@@ -41,6 +44,7 @@ def of_book(book: Any) -> dict[str, Any]:
         ),
         "visibility": astuple(book.visibility),
         "reading": {name: getattr(book.readings, name) for name in READING},
+        "earlier": astuple(book.readings.earlier),
         "cooling": astuple(book.cooling),
         "covers_to": kept.t0,
         "members": {
@@ -120,6 +124,7 @@ def of_keys(replies: list[Any], ran_at: int) -> dict[str, Any]:
         "policy": tuple(state[name] for name in POLICY),
         "clock": tuple(clock[name] for name in CLOCK[CLOCK.index("heard") :]),
         "reading": {name: state[name] for name in READING},
+        "earlier": tuple(state[name] for name in EARLIER),
         "cooling": tuple(state[name] for name in COOLING),
         "covers_to": state["covers_to"],
         "visibility": tuple(state[name] for name in VISIBILITY),

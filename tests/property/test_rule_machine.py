@@ -869,7 +869,7 @@ def take_overlapping_readings(patch: pytest.MonkeyPatch) -> None:
 
 
 def believe_a_cached_answer(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Readings, "_cached", lambda self, answer: False)
+    patch.setattr(Readings, "_cached", lambda *_: False)
 
 
 def count_held_and_pending_against_the_count(patch: pytest.MonkeyPatch) -> None:

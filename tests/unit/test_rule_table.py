@@ -3,7 +3,7 @@
 import pytest
 
 from admission.ledger.wire import REMEMBER_MS, AskStatus, Code, Kind
-from tests.books import DURATION, LAG, LEASE, SETTLE, TIMEOUT, Desk, entry
+from tests.books import DURATION, LAG, LEASE, POLICY, SETTLE, TIMEOUT, Desk, entry
 
 
 def test_a_claim_is_pending_until_its_call_would_surely_be_counted():
@@ -266,14 +266,68 @@ def test_two_caches_that_answer_in_turn_make_nothing_younger():
     assert book.status().usage_age == 6_000
 
 
-def test_a_provider_whose_clock_went_back_is_believed_at_the_second_reading():
+HOUR = 3_600_000
+
+
+def stamp(at, back=0):
+    """Return what a provider says the time is, in microseconds, when its clock is `back` milliseconds late."""
+    return (at + 10 * HOUR - back) * 1_000
+
+
+def test_a_provider_whose_clock_went_back_is_believed_when_it_has_gone_on_for_max_staleness():
     book = Desk()
-    book.reading(count=1, limit=5, stamp=9_000)
+    book.reading(count=1, limit=5, stamp=stamp(book.now))
     book.after(1_000)
-    assert book.reading(count=2, stamp=5_000) == Code.CACHED
+    began = book.now
+    while book.now - began < POLICY.staleness:
+        assert book.reading(count=2, stamp=stamp(book.now, HOUR)) == Code.CACHED
+        book.after(1_000)
+    assert book.reading(count=3, stamp=stamp(book.now, HOUR)) == Code.OK
     book.after(1_000)
-    assert book.reading(count=3, stamp=6_000) == Code.OK
-    assert book.in_use == 3
+    assert book.reading(count=4, stamp=stamp(book.now, HOUR)) == Code.OK
+    assert book.in_use == 4
+
+
+def test_so_is_one_that_is_read_rarely_and_has_a_cache_of_its_own():
+    book = Desk()
+    book.reading(count=1, limit=5, stamp=stamp(book.now))
+    codes = []
+    for late in (0, LAG, LAG // 2):
+        book.after(POLICY.staleness)
+        codes.append(book.reading(count=2, stamp=stamp(book.now - late, HOUR)))
+    assert codes == [Code.CACHED, Code.CACHED, Code.OK]
+
+
+def test_old_answers_of_several_caches_are_never_believed_though_each_is_later_than_the_one_before():
+    book = Desk()
+    book.reading(count=0, limit=5, stamp=stamp(book.now))
+    kept = [stamp(book.now - age) for age in range(60_000, 10_000, -2_500)]
+    for old in kept:
+        book.after(1_000)
+        assert book.reading(count=0, stamp=old) == Code.CACHED
+
+
+@pytest.mark.parametrize("between", ["newer", "the same"])
+def test_a_new_answer_between_shows_that_the_clock_was_not_set_back(between):
+    book = Desk()
+    newest = stamp(book.now)
+    book.reading(count=1, limit=5, stamp=newest)
+    for second in range(60):
+        book.after(1_000)
+        if second % 10 == 9:
+            newest = stamp(book.now) if between == "newer" else newest
+            book.reading(count=1, stamp=newest)
+        else:
+            assert book.reading(count=0, stamp=stamp(book.now, HOUR)) == Code.CACHED
+
+
+def test_an_old_answer_that_is_repeated_counts_once():
+    book = Desk()
+    book.reading(count=1, limit=5, stamp=stamp(book.now))
+    old = stamp(book.now, HOUR)
+    for _ in range(30):
+        book.after(1_000)
+        assert book.reading(count=0, stamp=old) == Code.CACHED
 
 
 def test_the_same_timestamp_with_other_numbers_is_a_reading():

@@ -25,19 +25,34 @@ local function fail()
   state.error = error
 end
 
---- Say whether an answer repeats an old one; note an earlier timestamp that a later reading may continue.
+--- Take an answer with an earlier timestamp; say whether it goes on from those before. See `readings.py`.
+local function earlier_agree()
+  local at_ms = math.floor(stamp_us / 1000)
+  local least, most = at_ms - now, at_ms - t0_ms + state.lag
+  local both_least, both_most = math.max(least, state.earlier_least), math.min(most, state.earlier_most)
+  if state.earlier >= 0 and stamp_us > state.earlier and both_least <= both_most then
+    state.earlier_least, state.earlier_most = both_least, both_most
+    state.earlier_answers = state.earlier_answers + 1
+  elseif stamp_us ~= state.earlier then
+    state.earlier_answers, state.earlier_since = 1, t0_ms
+    state.earlier_least, state.earlier_most = least, most
+  end
+  state.earlier = stamp_us
+  return state.earlier_answers >= LEAST_AGREEING
+end
+
+--- Say whether an answer repeats an old one.
 local function is_cached()
-  if stamp_us < 0 or state.stamp < 0 or stamp_us > state.stamp then
+  if stamp_us >= 0 and stamp_us < state.stamp then
+    if not earlier_agree() or t0_ms - state.earlier_since < state.staleness then
+      return true
+    end
+  elseif stamp_us >= 0 and stamp_us == state.stamp and limit == state.limit and count == state.count then
     state.earlier = -1
-    return false
+    return true
   end
-  if stamp_us == state.stamp then
-    state.earlier = -1
-    return limit == state.limit and count == state.count
-  end
-  local continues = state.earlier >= 0 and state.earlier < stamp_us
-  state.earlier = continues and -1 or stamp_us
-  return not continues
+  state.earlier = -1
+  return false
 end
 
 --- Fetch the records of reservations.
