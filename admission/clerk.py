@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
     from admission.clocks import Clock
     from admission.core.drafts import Draft
-    from admission.ledger.wire import Request, Who, Wire
+    from admission.ledger.requests import Request, Who
+    from admission.ledger.wire import Wire
 
 logger = logging.getLogger("admission")
 

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from admission.core.messages import Mail, Message
-    from admission.ledger.wire import Request, Who, Wire
+    from admission.ledger.requests import Request, Who
+    from admission.ledger.wire import Wire
     from benchmarks.harness import Options
     from benchmarks.report import Row
 

@@ -8,36 +8,29 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from admission.ledger.book import Book
-from admission.ledger.wire import (
-    HEAD,
+from admission.ledger.replies import HEAD, Head, Verdict
+from admission.ledger.requests import (
     Ask,
     AskStatus,
     Beat,
     CallEnded,
     Claim,
-    Code,
     Duty,
     Ended,
     Entry,
-    Head,
     Jumped,
-    Kind,
     Lanes,
-    LaneWire,
     Leave,
-    Outcome,
     Pause,
     Placed,
-    PolicyWire,
     Reading,
     Refuse,
     Request,
     Started,
-    Verdict,
     Who,
     Withdraw,
-    Word,
 )
+from admission.ledger.wire import Code, Kind, LaneWire, Outcome, PolicyWire, Word
 
 START = 1_000_000
 REFRESH = 1_000

@@ -50,33 +50,23 @@ from admission.core.spans import booking_spans, millis, wait_ms, wire_lane, wire
 from admission.core.states import status_of
 from admission.errors import Closed, ConfigurationError
 from admission.ledger.lanes import MOST_LANES
-from admission.ledger.wire import (
-    BEAT_MS,
-    HEAD,
-    OFFER_MS,
-    ONLOOKER,
+from admission.ledger.replies import HEAD, HandOver, Head, Verdict
+from admission.ledger.requests import (
     Ask,
     AskStatus,
     Beat,
     CallEnded,
     Claim,
-    Code,
-    HandOver,
-    Head,
     Jumped,
     Lanes,
-    LaneWire,
-    Outcome,
     Pause,
     Refuse,
     Request,
     Started,
-    Verdict,
     Who,
-    Wire,
     Withdraw,
-    Word,
 )
+from admission.ledger.wire import BEAT_MS, OFFER_MS, ONLOOKER, Code, LaneWire, Outcome, Wire, Word
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

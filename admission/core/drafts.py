@@ -9,7 +9,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from admission.core.messages import Box, Want
-    from admission.ledger.wire import Head, Request, Wire
+    from admission.ledger.replies import Head
+    from admission.ledger.requests import Request
+    from admission.ledger.wire import Wire
 
     Then = Callable[[Head, Wire, float], None]
 

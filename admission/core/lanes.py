@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from admission.core.spans import wire_lane
-from admission.ledger.wire import Lanes, LaneWire, Word
+from admission.ledger.requests import Lanes
+from admission.ledger.wire import LaneWire, Word
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from admission.ledger.wire import Code, Kind, Outcome, Verdict
+from admission.ledger.wire import Code, Kind, Outcome
 
 if TYPE_CHECKING:
+    from admission.ledger.replies import Verdict
     from admission.ledger.wire import Wire
     from admission.values import Lane, Policy, Status, Usage
 

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from admission.core.messages import Booking, SayEnded, SayLeft, SayPlaced, Want
 from admission.core.spans import booking_spans, millis
-from admission.ledger.wire import Ended, Entry, Kind, Leave, Placed
+from admission.ledger.requests import Ended, Entry, Leave, Placed
+from admission.ledger.wire import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from admission.ledger.wire import Request
+    from admission.ledger.requests import Request
 
     Make = Callable[[float], Request]
 

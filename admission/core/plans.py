@@ -48,7 +48,8 @@ from admission.errors import (
     UsageError,
     UsageUnavailable,
 )
-from admission.ledger.wire import NOTHING, Code
+from admission.ledger.replies import NOTHING
+from admission.ledger.wire import Code
 
 if TYPE_CHECKING:
     from admission.values import Status

@@ -12,7 +12,9 @@ from admission.core.messages import LedgerDown, News
 from admission.core.spans import millis, usage_numbers, wait_ms
 from admission.core.watch import Watch
 from admission.errors import UsageError
-from admission.ledger.wire import Code, Duty, Head, Outcome, Reading, Wire, Written
+from admission.ledger.replies import Head, Written
+from admission.ledger.requests import Duty, Reading
+from admission.ledger.wire import Code, Outcome, Wire
 from admission.values import clean_text
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from admission.ledger.wire import DEFAULT, LaneWire
 from admission.values import Lane, LaneStatus, Status
 
 if TYPE_CHECKING:
-    from admission.ledger.wire import Head, Wire
+    from admission.ledger.replies import Head
+    from admission.ledger.wire import Wire
 
 NUMBERS = 11
 """How many numbers come before the pause's reason."""

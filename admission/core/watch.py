@@ -11,7 +11,8 @@ from admission.ledger.wire import Code
 
 if TYPE_CHECKING:
     from admission.core.drafts import Report
-    from admission.ledger.wire import PolicyWire, Written
+    from admission.ledger.replies import Written
+    from admission.ledger.wire import PolicyWire
     from admission.values import Usage
 
 AGAIN = 60.0

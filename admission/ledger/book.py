@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from admission.ledger.lanes import LaneBook
 from admission.ledger.line import SCORES_PER_MS, Line, Member, Seat
 from admission.ledger.readings import Readings
+from admission.ledger.replies import HandOver
 from admission.ledger.rule import Facts, Reservations
 from admission.ledger.visibility import Visibility
 from admission.ledger.wire import (
@@ -27,35 +28,37 @@ from admission.ledger.wire import (
     ONLOOKER,
     RETRY_MAX_MS,
     TOMBSTONE_MS,
-    Ask,
-    AskStatus,
-    Beat,
-    CallEnded,
-    Claim,
     Code,
-    Duty,
-    Ended,
-    HandOver,
-    Jumped,
     Kind,
-    Lanes,
     LaneWire,
-    Leave,
     Outcome,
-    Pause,
-    Placed,
     PolicyWire,
-    Reading,
-    Refuse,
-    Request,
-    Started,
-    Who,
     Wire,
-    Withdraw,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from admission.ledger.requests import (
+        Ask,
+        AskStatus,
+        Beat,
+        CallEnded,
+        Claim,
+        Duty,
+        Ended,
+        Jumped,
+        Lanes,
+        Leave,
+        Pause,
+        Placed,
+        Reading,
+        Refuse,
+        Request,
+        Started,
+        Who,
+        Withdraw,
+    )
 
 UNPACED = 1 << 53
 """How many may start now where no pace is set."""

@@ -9,10 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from admission.errors import ConfigurationError
-from admission.ledger.wire import Code, HandOver, LaneWire, Pause, Verdict
+from admission.ledger.replies import HandOver, Verdict
+from admission.ledger.requests import Pause
+from admission.ledger.wire import Code, LaneWire
 
 if TYPE_CHECKING:
-    from admission.ledger.wire import Request, Wire
+    from admission.ledger.requests import Request
+    from admission.ledger.wire import Wire
 
 LARGEST = 1 << 53
 """No number of Lua's is whole beyond this."""

@@ -9,12 +9,13 @@ from admission.clerk import Clerk
 from admission.clocks import Clock, SystemClock
 from admission.errors import ConfigurationError
 from admission.ledger.book import Book
-from admission.ledger.wire import runs
+from admission.ledger.requests import runs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from admission.ledger.wire import Request, Run, Who, Wire
+    from admission.ledger.requests import Request, Run, Who
+    from admission.ledger.wire import Wire
 
 
 class MemoryLedger:

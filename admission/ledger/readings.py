@@ -8,8 +8,12 @@ Whole milliseconds of ledger time; no I/O, no clock.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from admission.ledger.wire import BACKOFF_MAX_MS, RETRY_MAX_MS, Code, Outcome, Reading
+from admission.ledger.wire import BACKOFF_MAX_MS, RETRY_MAX_MS, Code, Outcome
+
+if TYPE_CHECKING:
+    from admission.ledger.requests import Reading
 
 SHORTEST_TOKEN_MS = 1_000
 """No reader is taken for dead before this."""

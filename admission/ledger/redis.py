@@ -37,7 +37,7 @@ from redis.retry import Retry
 from admission.clerk import PATIENCE, Clerk, StoreDown
 from admission.clocks import SystemClock
 from admission.errors import ConfigurationError
-from admission.ledger import scripts, wire
+from admission.ledger import requests, scripts
 from admission.ledger.checks import Garbled
 from admission.process import PerProcess, process_token
 
@@ -45,7 +45,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from admission.clocks import Clock
-    from admission.ledger.wire import Request, Run, Who, Wire
+    from admission.ledger.requests import Request, Run, Who
+    from admission.ledger.wire import Wire
 
 logger = logging.getLogger("admission")
 
@@ -367,7 +368,7 @@ class RedisStore:
         replies: list[Any] = [None] * len(batch)
         by_server: dict[str, list[Run]] = {}
         failure: Exception | None = None
-        for run in wire.runs(batch, scripts.MOST_REQUESTS):
+        for run in requests.runs(batch, scripts.MOST_REQUESTS):
             by_server.setdefault(self._server_of(run.account), []).append(run)
         for server, runs in by_server.items():
             try:

@@ -13,10 +13,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from admission.ledger.wire import REMEMBER_MS, Code, Entry, Kind
+from admission.ledger.wire import REMEMBER_MS, Code, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Container
+
+    from admission.ledger.requests import Entry
 
 ENDED = ""
 """What a call id is bound to when its call is over."""

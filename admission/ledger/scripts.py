@@ -28,12 +28,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from admission.ledger import book, lanes, line, readings, wire
 from admission.ledger.checks import Garbled, check, check_head
-from admission.ledger.wire import HEAD
+from admission.ledger.replies import HEAD
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from admission.ledger.wire import Request, Who, Wire
+    from admission.ledger.requests import Request, Who
+    from admission.ledger.wire import Wire
 
 VERBS = (
     "ended", "ask", "claim", "placed", "leave", "withdraw", "beat", "refuse", "duty", "reading", "call_ended",

@@ -122,8 +122,8 @@ def test_decisions_do_no_io_and_know_no_clock(folder):
 LAYERS = [
     {"errors", "values"},
     {
-        "ledger.wire", "ledger.checks", "ledger.rule", "ledger.line", "ledger.lanes", "ledger.readings",
-        "ledger.visibility", "ledger.book", "ledger.scripts",
+        "ledger.wire", "ledger.requests", "ledger.replies", "ledger.checks", "ledger.rule", "ledger.line",
+        "ledger.lanes", "ledger.readings", "ledger.visibility", "ledger.book", "ledger.scripts",
     },
     {"core"},
 ]  # fmt: skip

@@ -11,21 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from admission.ledger.wire import (
-    Ask,
-    Beat,
-    CallEnded,
-    Duty,
-    Ended,
-    Entry,
-    Kind,
-    Leave,
-    Outcome,
-    Placed,
-    PolicyWire,
-    Reading,
-    Request,
-)
+from admission.ledger.requests import Ask, Beat, CallEnded, Duty, Ended, Entry, Leave, Placed, Reading, Request
+from admission.ledger.wire import Kind, Outcome, PolicyWire
 
 STEP = 1_000
 """Milliseconds from one moment to the next, of the placement timeout, and of the visibility lag."""

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from admission.ledger.book import Book
 from admission.ledger.line import Member
+from admission.ledger.requests import Beat, Request, Who
 from admission.ledger.rule import ENDED, Facts
-from admission.ledger.wire import Beat, Request, Who, Wire
 from tests.exhaustive.account import BEATS, FAR, NEVER, POLICY, STEP
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from admission.ledger.wire import Wire
 
 LONG = FAR // 2
 """More moments than ever pass."""

@@ -19,7 +19,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from admission.ledger.wire import Ask, Code, Kind
+from admission.ledger.requests import Ask
+from admission.ledger.wire import Code, Kind
 from tests.exhaustive import kept
 from tests.exhaustive.account import FAR, NEVER, STEP, Event, Job, Scope, ask, claimed, duty, events, reading
 from tests.exhaustive.kept import READER, Part, Root
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
 
     from admission.ledger.book import Book
-    from admission.ledger.wire import Request
+    from admission.ledger.requests import Request
 
 T = TypeVar("T", bound="Hashable")
 BITS = 20

@@ -11,7 +11,8 @@ import random
 from typing import TYPE_CHECKING, Any
 
 from admission.ledger.book import Book
-from admission.ledger.wire import Beat, Code, Kind, Who
+from admission.ledger.requests import Beat, Who
+from admission.ledger.wire import Code, Kind
 from tests.exhaustive import kept
 from tests.exhaustive.account import BEATS, FAR, STEP, Event, Job, Scope, ask, claimed, duty, events, reading
 from tests.exhaustive.kept import READER, TEXT
@@ -22,7 +23,7 @@ from tests.lua.shelf import Shelf
 if TYPE_CHECKING:
     import redis
 
-    from admission.ledger.wire import Request
+    from admission.ledger.requests import Request
 
 BEGIN = 5
 """The moment of the first reading. A new epoch, which is how the account begins here, admits nobody before."""

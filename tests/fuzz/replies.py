@@ -46,7 +46,8 @@ from admission.core.messages import (
     Want,
 )
 from admission.ledger.redis import RedisStore, RedisWay
-from admission.ledger.wire import Ask, Code, Kind, Outcome
+from admission.ledger.requests import Ask
+from admission.ledger.wire import Code, Kind, Outcome
 from tests.fuzz.wakes import Box
 
 if TYPE_CHECKING:

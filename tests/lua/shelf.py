@@ -11,7 +11,8 @@ from tests.lua import state
 if TYPE_CHECKING:
     import redis
 
-    from admission.ledger.wire import Request, Who, Wire
+    from admission.ledger.requests import Request, Who
+    from admission.ledger.wire import Wire
 
 START = 1_763_000_000_000
 CLOCK = "local server_now_ms = tonumber(redis.call('GET', 'now'))\n"

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from admission.ledger.wire import HEAD, Ask, AskStatus, Ended, Head, Kind, Who
+from admission.ledger.replies import HEAD, Head
+from admission.ledger.requests import Ask, AskStatus, Ended, Who
+from admission.ledger.wire import Kind
 from tests.books import DURATION, LAG, POLICY, REFRESH, TIMEOUT, Desk, Reply
 from tests.property.test_ledgers_agree import SCRIPT, Pair
 from tests.unit import test_lanes, test_line_and_refusals, test_rule_table
@@ -17,7 +19,7 @@ from tests.unit import test_lanes, test_line_and_refusals, test_rule_table
 if TYPE_CHECKING:
     import redis
 
-    from admission.ledger.wire import Request
+    from admission.ledger.requests import Request
 
 MODULES = (test_rule_table, test_line_and_refusals, test_lanes)
 LONG = frozenset(

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from admission.ledger import book, scripts, wire
-from admission.ledger.wire import Entry, Head, LaneWire, Request, Verdict, Who, Written
+from admission.ledger.replies import Head, Verdict, Written
+from admission.ledger.requests import Entry, Request, Who
+from admission.ledger.wire import LaneWire
 
 LUA = Path(scripts.__file__).parent / "lua"
 REQUESTS = {request.verb: request for request in Request.__subclasses__()}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from admission.ledger import scripts
-from admission.ledger.wire import AskStatus, Code, Who
+from admission.ledger.requests import AskStatus, Who
+from admission.ledger.wire import Code
 from tests.books import DURATION, LAG, TIMEOUT, entry
 
 HOUR = 3_600_000

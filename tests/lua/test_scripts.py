@@ -5,7 +5,8 @@ from __future__ import annotations
 from hashlib import sha1
 
 from admission.ledger import scripts
-from admission.ledger.wire import Ask, Beat, Code, Ended, Entry, Who
+from admission.ledger.requests import Ask, Beat, Ended, Entry, Who
+from admission.ledger.wire import Code
 
 
 def test_every_fragment_and_every_verb_is_there():

@@ -62,7 +62,9 @@ PYTHON = {
         (f"admission/ledger/{name}.py" for name in ("rule", "book", "readings", "line", "lanes")),
         (TABLE, TRACES, BOTH, WORLDS, MORE_TRACES),
     ),
-    "admission/ledger/wire.py": (WIRE, TABLE, TRACES, CORE, LUA),
+    **dict.fromkeys(
+        (f"admission/ledger/{name}.py" for name in ("wire", "requests", "replies")), (WIRE, TABLE, TRACES, CORE, LUA)
+    ),
     **dict.fromkeys(
         (f"admission/core/{name}.py" for name in ("plans", "desk", "ownbooks", "reader")), (CORE, FLEETS, GUARDS)
     ),

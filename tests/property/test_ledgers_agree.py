@@ -20,34 +20,28 @@ from hypothesis import strategies as st
 
 from admission.ledger import scripts
 from admission.ledger.book import Book
-from admission.ledger.wire import (
-    ONLOOKER,
+from admission.ledger.requests import (
     Ask,
     AskStatus,
     Beat,
     CallEnded,
     Claim,
-    Code,
     Duty,
     Ended,
     Entry,
     Jumped,
-    Kind,
     Lanes,
-    LaneWire,
     Leave,
-    Outcome,
     Pause,
     Placed,
-    PolicyWire,
     Reading,
     Refuse,
     Request,
     Started,
     Who,
     Withdraw,
-    Word,
 )
+from admission.ledger.wire import ONLOOKER, Code, Kind, LaneWire, Outcome, PolicyWire, Word
 from tests.lua import state
 from tests.servers import BINARIES, redis_server
 

@@ -20,22 +20,16 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from admission.ledger.book import Book
 from admission.ledger.readings import Readings
-from admission.ledger.rule import Reservations
-from admission.ledger.wire import (
-    BEAT_MS,
-    COOL_MAX_MS,
+from admission.ledger.replies import HandOver
+from admission.ledger.requests import (
     Ask,
     Beat,
     CallEnded,
     Claim,
-    Code,
     Duty,
     Ended,
     Entry,
-    HandOver,
-    Kind,
     Leave,
-    Outcome,
     Placed,
     Reading,
     Refuse,
@@ -43,6 +37,8 @@ from admission.ledger.wire import (
     Started,
     Withdraw,
 )
+from admission.ledger.rule import Reservations
+from admission.ledger.wire import BEAT_MS, COOL_MAX_MS, Code, Kind, Outcome
 from tests.books import START, Desk, Reply
 
 if TYPE_CHECKING:

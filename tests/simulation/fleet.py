@@ -13,7 +13,8 @@ from admission.core.desk import Desk, direct_answer
 from admission.core.messages import Admitted, Answer, AskDirectly, Post, Want
 from admission.errors import UsageError
 from admission.ledger.book import Book
-from admission.ledger.wire import DEFAULT, runs
+from admission.ledger.requests import runs
+from admission.ledger.wire import DEFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from admission.core.drafts import Draft
     from admission.core.messages import Effect, Mail, Message
     from admission.core.plans import Heard
-    from admission.ledger.wire import Kind, Request, Who, Wire
+    from admission.ledger.requests import Request, Who
+    from admission.ledger.wire import Kind, Wire
     from admission.reservation import Reservation
     from admission.values import Lane, Policy, Usage
     from tests.simulation.agenda import Agenda

@@ -9,13 +9,12 @@ import pytest
 
 from admission.ledger import checks, scripts
 from admission.ledger.checks import LARGEST, Garbled
-from admission.ledger.wire import (
+from admission.ledger.requests import (
     Ask,
     AskStatus,
     Beat,
     CallEnded,
     Claim,
-    Code,
     Duty,
     Ended,
     Jumped,
@@ -29,6 +28,7 @@ from admission.ledger.wire import (
     Started,
     Withdraw,
 )
+from admission.ledger.wire import Code
 
 HEAD = [1_000, 1, 900, 0, 1_500, 0, ""]
 TEXTS = {"pause_reason", "error", "policy", "changed"}

@@ -21,7 +21,8 @@ from admission.core.messages import (
     Want,
 )
 from admission.ledger.book import Book
-from admission.ledger.wire import Ask, Beat, Code, Kind, Lanes, LaneWire, Reading, Who, Withdraw, Word
+from admission.ledger.requests import Ask, Beat, Lanes, Reading, Who, Withdraw
+from admission.ledger.wire import Code, Kind, LaneWire, Word
 
 ACCOUNT = "acme"
 POLICY = Policy(visibility_lag=1.0)

@@ -9,22 +9,9 @@ from admission.core.desk import GIVEN_UP, MOST_KEPT, SLOW, Desk
 from admission.core.messages import AskFor, GiveUp, Handed, Offered, Post, SayEnded, Wait, Want
 from admission.core.ownbooks import granted
 from admission.ledger.book import Book
-from admission.ledger.wire import (
-    HEAD,
-    NOTHING,
-    Ask,
-    Beat,
-    Code,
-    Ended,
-    HandOver,
-    Head,
-    Kind,
-    LaneWire,
-    Reading,
-    Verdict,
-    Who,
-    Withdraw,
-)
+from admission.ledger.replies import HEAD, NOTHING, HandOver, Head, Verdict
+from admission.ledger.requests import Ask, Beat, Ended, Reading, Who, Withdraw
+from admission.ledger.wire import Code, Kind, LaneWire
 from tests.books import POLICY as WIRE_POLICY
 from tests.books import entry
 from tests.unit.test_desk import Box

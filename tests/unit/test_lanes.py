@@ -3,7 +3,8 @@
 import pytest
 
 from admission.ledger.lanes import MOST_LANES
-from admission.ledger.wire import Code, Kind, Lanes, LaneWire, Word
+from admission.ledger.requests import Lanes
+from admission.ledger.wire import Code, Kind, LaneWire, Word
 from tests.books import Desk
 
 

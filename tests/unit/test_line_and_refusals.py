@@ -3,7 +3,8 @@
 import pytest
 
 from admission.ledger.book import DEMAND_MS
-from admission.ledger.wire import BEAT_MS, COOL_MAX_MS, OFFER_MS, RETRY_MAX_MS, AskStatus, Code, Kind
+from admission.ledger.requests import AskStatus
+from admission.ledger.wire import BEAT_MS, COOL_MAX_MS, OFFER_MS, RETRY_MAX_MS, Code, Kind
 from tests.books import LAG, LEASE, REFRESH, Desk
 
 

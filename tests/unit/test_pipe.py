@@ -4,7 +4,8 @@ import pytest
 import redis
 
 from admission.ledger.redis import Pipe, _command
-from admission.ledger.wire import ONLOOKER, Ask, Beat, Kind, Who
+from admission.ledger.requests import Ask, Beat, Who
+from admission.ledger.wire import ONLOOKER, Kind
 from tests.books import POLICY, entry
 from tests.guards.interrupts import Alarm
 

@@ -40,7 +40,8 @@ from admission.core.messages import (
     Want,
 )
 from admission.core.ownbooks import granted
-from admission.ledger.wire import NOTHING, Code, Kind
+from admission.ledger.replies import NOTHING
+from admission.ledger.wire import Code, Kind
 from admission.schedule import Schedule
 
 BOX = object()

@@ -2,7 +2,8 @@
 
 import pytest
 
-from admission.ledger.wire import REMEMBER_MS, AskStatus, Code, Kind
+from admission.ledger.requests import AskStatus
+from admission.ledger.wire import REMEMBER_MS, Code, Kind
 from tests.books import DURATION, LAG, LEASE, POLICY, SETTLE, TIMEOUT, Desk, entry
 
 

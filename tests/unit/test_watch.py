@@ -7,7 +7,8 @@ import pytest
 from admission import Policy, Usage
 from admission.core.spans import wire_policy
 from admission.core.watch import Lasting, Watch
-from admission.ledger.wire import Code, Written
+from admission.ledger.replies import Written
+from admission.ledger.wire import Code
 
 REFRESH_MS = 1_000
 FINE = Written(limit_before=20, held=0, usage_age=100, closed=0, cooling=0, idle=-1, seen=-1)

@@ -2,20 +2,9 @@
 
 import pytest
 
-from admission.ledger.wire import (
-    ONLOOKER,
-    Ask,
-    Beat,
-    CallEnded,
-    Duty,
-    Ended,
-    Entry,
-    HandOver,
-    LaneWire,
-    PolicyWire,
-    Who,
-    runs,
-)
+from admission.ledger.replies import HandOver
+from admission.ledger.requests import Ask, Beat, CallEnded, Duty, Ended, Entry, Who, runs
+from admission.ledger.wire import ONLOOKER, LaneWire, PolicyWire
 
 ME, OTHER = Who("p", 1, "policy"), Who("q", 1, "policy")
 

@@ -1,5 +1,5 @@
 -- What `ask`, `claim`, `refuse` and `withdraw` tell besides their code, of a claim `granted` milliseconds ago or a seat
--- of `lane` with `ahead` others before it. See `Verdict` in `wire.py`.
+-- of `lane` with `ahead` others before it. See `Verdict` in `replies.py`.
 do
 --@inline usage_age
 
