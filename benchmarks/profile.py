@@ -18,7 +18,7 @@ from admission.clerk import Clerk
 from admission.core.desk import Desk
 from admission.core.messages import Handed, SayEnded
 from admission.drivers import LoopBox
-from admission.ledger.redis import RedisStore
+from admission.ledger.redis.store import RedisStore
 from benchmarks.harness import Spent
 from benchmarks.report import Column, Result
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from redis.exceptions import OutOfMemoryError
 
-from admission.ledger.redis import TIMEOUT
+from admission.ledger.redis.pipe import TIMEOUT
 from admission.ledger.wire import BEAT_MS
 from tests.campaign import stages
 from tests.servers import freeze, thaw

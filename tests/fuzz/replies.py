@@ -45,7 +45,8 @@ from admission.core.messages import (
     TellStarted,
     Want,
 )
-from admission.ledger.redis import RedisStore, RedisWay
+from admission.ledger.redis.spare import RedisWay
+from admission.ledger.redis.store import RedisStore
 from admission.ledger.requests import Ask
 from admission.ledger.wire import Code, Kind, Outcome
 from tests.fuzz.wakes import Box

@@ -16,7 +16,7 @@ from admission.clocks import VirtualClock
 from admission.core.desk import Desk
 from admission.core.messages import AskFor, Offered, Want
 from admission.ledger.memory import BookStore
-from admission.ledger.redis import Ear
+from admission.ledger.redis.ear import Ear
 from admission.ledger.requests import Beat
 from admission.ledger.wire import Kind
 from admission.process import process_token

@@ -32,6 +32,8 @@ from tests.storm.singles import (
 
 SAMPLE = 5
 """Points of each way that are looked at here."""
+ON_THE_WAY = {"direct.py", *(f"ledger/redis/{name}.py" for name in ("pipe", "spare", "store"))}
+"""What a caller runs that asks by itself."""
 AT_THE_DOOR = {"guard.py:Block.__exit__", "aguard.py:AsyncBlock.__aexit__"}
 """Where nothing of the package runs yet that could leave the block: the exception keeps it, not for ever."""
 CALLERS_OWN = {"acquired", "acquired_in_line, other guard", "at_once"}
@@ -81,7 +83,7 @@ def test_an_exception_at_any_point_of_who_asks_by_itself_leaves_everything_in_or
     tally = Tally()
     account = Account(200, url, f"direct-{colour}")
     account.open()
-    directly.by_signals(account, colour, tally, only={"direct.py", "ledger/redis.py"})
+    directly.by_signals(account, colour, tally, only=ON_THE_WAY)
     account.close()
     assert not tally.faults
     assert tally.struck.total() > 20

@@ -3,7 +3,7 @@
 import pytest
 import redis
 
-from admission.ledger.redis import Pipe, _command
+from admission.ledger.redis.pipe import Pipe, script_command
 from admission.ledger.requests import Ask, Beat, Who
 from admission.ledger.wire import ONLOOKER, Kind
 from tests.books import POLICY, entry
@@ -19,7 +19,7 @@ def test_a_script_is_called_with_text_alone():
         Ask("seat", "rid", "default", int(Kind.HOLD), 1, 2, 3, 1, 0),
         Beat(0, 0, "", 0, (entry("rid"),)),
     ]
-    assert {type(one) for one in _command("run", "acme", who, requests)} == {str}
+    assert {type(one) for one in script_command("run", "acme", who, requests)} == {str}
 
 
 class Broken:
