@@ -333,7 +333,7 @@ class Clerk:
         self._take_replies(sent, replies)
         for process, seat in self.store.offers():
             self._offer(process, [seat])
-        if any(desk.wants_ear for desk in self._active.values()):
+        if any(desk.callers.wants_ear for desk in self._active.values()):
             self.store.listen(self)
 
     def _take_replies(self, sent: list[tuple[Desk, Draft]], replies: list[Wire | Exception]) -> None:
@@ -377,7 +377,9 @@ class Clerk:
     def _fail_all(self, error: Exception) -> None:
         failure = AdmissionError(f"admission failed inside: {type(error).__name__}: {error}")
         for desk in list(self._active.values()):
-            boxes = [want.box for want in desk.wants.values()] + [d.box for d in desk.outbox if d.box is not None]
+            boxes = [want.box for want in desk.callers.wants.values()] + [
+                d.box for d in desk.outbox if d.box is not None
+            ]
             desk.outbox.clear()
             for box in boxes:
                 box.put(Failed(failure))

@@ -10,7 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from admission.clerk import PATIENCE, StoreDown
-from admission.core.desk import direct_answer
+from admission.core.callers import direct_answer
 from admission.core.messages import Admitted
 
 if TYPE_CHECKING:

@@ -24,7 +24,8 @@ from admission.base import TEXTS
 from admission.clerk import Clerk, StoreDown
 from admission.clocks import VirtualClock
 from admission.core import plans
-from admission.core.desk import Desk, direct_answer
+from admission.core.callers import direct_answer
+from admission.core.desk import Desk
 from admission.core.messages import (
     Answer,
     AskFor,

@@ -123,7 +123,7 @@ def _check(messages: list[bytes]) -> None:
         assert all(isinstance(mail, Offered) for mail in box.mail)
         assert len(box.mail) <= len(messages)
         assert not box.mail or any(name.encode() in message for message in messages)
-    assert set(desk.wants) == set(boxes)
+    assert set(desk.callers.wants) == set(boxes)
     # What nobody here knows of costs one beat, whatever it is and however many there are.
     assert len(desk.outbox) <= 1
     assert all(isinstance(request, Beat) for _, _, request in desk.take(clock.now()))

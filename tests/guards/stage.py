@@ -147,7 +147,7 @@ class Stage:
 
     def _some_not_taken(self):
         desks = list(self.ledger.clerk()._desks.values())
-        return any(want.handed for desk in desks for _, want in list(desk._handed))
+        return any(want.handed for desk in desks for _, want in list(desk.handovers._given))
 
     async def outcome(self, job, step=0.25):
         """Let time pass, whatever comes of it, until a job is done; return what it came to."""

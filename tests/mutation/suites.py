@@ -66,7 +66,11 @@ PYTHON = {
         (f"admission/ledger/{name}.py" for name in ("wire", "requests", "replies")), (WIRE, TABLE, TRACES, CORE, LUA)
     ),
     **dict.fromkeys(
-        (f"admission/core/{name}.py" for name in ("plans", "desk", "ownbooks", "reader")), (CORE, FLEETS, GUARDS)
+        (
+            f"admission/core/{name}.py"
+            for name in ("plans", "desk", "callers", "handovers", "outbox", "lanes", "ownbooks", "reader")
+        ),
+        (CORE, FLEETS, GUARDS),
     ),
 }
 """By file, the suites that must find a mutant of it."""

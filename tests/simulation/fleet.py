@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from admission.base import outcome_of
 from admission.clerk import PATIENCE, RETRY_FIRST, RETRY_MOST
-from admission.core.desk import Desk, direct_answer
+from admission.core.callers import direct_answer
+from admission.core.desk import Desk
 from admission.core.messages import Admitted, Answer, AskDirectly, Post, Want
 from admission.errors import UsageError
 from admission.ledger.book import Book

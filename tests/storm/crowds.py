@@ -103,7 +103,7 @@ class Account:
         self.watcher.status()
         for desk in list(self.ledger.clerk()._desks.values()):
             kept = {
-                "wants": list(desk.wants),
+                "wants": list(desk.callers.wants),
                 "open bookings": [booking.rid for booking in desk.own.bookings.values() if booking.open],
                 "watchers": desk.reader.watchers,
             }

@@ -347,11 +347,11 @@ def _left(play: Play) -> Iterator[str]:
             yield f"the book has {name}: {kept}"
     for desk in list(play.stage.ledger.clerk()._desks.values()):
         for name, kept in {
-            "wants": desk.wants,
+            "wants": desk.callers.wants,
             # Those that were left go with a later beat.
             "open bookings": [booking for booking in desk.own.bookings.values() if booking.open],
             "watchers": desk.reader.watchers,
-            "requests": desk.outbox,
+            "requests": [*desk.outbox],
         }.items():
             if kept:
                 yield f"a desk has {name}: {kept}"

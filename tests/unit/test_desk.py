@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from admission import Policy
-from admission.core.desk import Desk, direct_answer
+from admission.core.callers import direct_answer
+from admission.core.desk import Desk
 from admission.core.messages import (
     Admitted,
     Answer,
@@ -104,7 +105,7 @@ def test_a_caller_may_ask_by_itself_once_slots_are_granted_at_once():
 @pytest.mark.parametrize(
     "hinder",
     [
-        lambda desk: setattr(desk, "flows", False),
+        lambda desk: setattr(desk.callers, "flows", False),
         lambda desk: setattr(desk, "line", 1),
         lambda desk: setattr(desk, "closed", True),
         lambda desk: setattr(desk, "down", OSError("away")),
@@ -215,16 +216,16 @@ def test_who_has_a_time_of_its_own_to_wake_at_is_told_that_it_stands_in_line(mor
 def test_who_was_offered_a_slot_before_it_learnt_that_it_stands_in_line_is_told():
     pair, want = full()
     pair.desk.handle(AskFor(want), pair.now)
-    pair.desk._stir(want.seat)  # as a beat may that was sent with an ask whose first reply was lost
+    pair.desk.callers.stir(want.seat)  # as a beat may that was sent with an ask whose first reply was lost
     pair.say()
     assert kinds(want) == [Offered, Answer]
 
 
 def test_the_next_caller_goes_the_common_way_after_one_was_not_granted():
     pair = Pair(limit=1)
-    assert pair.desk.flows
+    assert pair.desk.callers.flows
     pair.say(AskFor(pair.want()))
-    assert not pair.desk.flows
+    assert not pair.desk.callers.flows
 
 
 def test_what_was_granted_directly_is_told_like_any_other():
@@ -239,7 +240,7 @@ def test_what_was_granted_directly_is_told_like_any_other():
 
 def test_a_refusal_grants_nothing():
     pair = Pair(limit=1)
-    pair.desk.flows = True
+    pair.desk.callers.flows = True
     who, request = pair.desk.direct_request(pair.want())
     (reply,) = pair.execute(who, request)
     assert reply[0] == Code.SATURATED

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from admission import Policy, Saturated
-from admission.core.desk import GIVEN_UP, MOST_KEPT, SLOW, Desk
+from admission.core.desk import Desk
+from admission.core.handovers import GIVEN_UP, SLOW
 from admission.core.messages import AskFor, GiveUp, Handed, Offered, Post, SayEnded, Wait, Want
+from admission.core.outbox import MOST_KEPT
 from admission.core.ownbooks import granted
 from admission.ledger.book import Book
 from admission.ledger.replies import HEAD, NOTHING, HandOver, Head, Verdict
