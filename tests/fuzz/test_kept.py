@@ -31,16 +31,11 @@ def believe_any_number(monkeypatch):
 
 
 def believe_any_reply(monkeypatch):
-    monkeypatch.setattr(scripts, "check", lambda request, reply: None)
+    monkeypatch.setattr(scripts, "check", lambda request, code, tail: None)
 
 
 def withdraw_what_is_hinted_at(monkeypatch):
-    def offered(desk, seats):
-        for seat in seats:
-            if not desk._stir(seat):
-                desk._withdraw(seat)
-
-    monkeypatch.setattr(Desk, "offered", offered)
+    monkeypatch.setattr(Desk, "offered", lambda desk, seats, now: desk.callers.offered(seats))
 
 
 def take_any_text(monkeypatch):
