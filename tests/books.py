@@ -151,11 +151,11 @@ class Desk:
 
     @property
     def in_use(self) -> int:
-        return self.book._in_use()
+        return self.book.room.in_use()
 
     @property
     def room(self) -> int:
-        return max(0, self.book._free(self.now) - self.book._agreed.headroom)
+        return max(0, self.book.room.free(self.now) - self.book.room.agreed.headroom)
 
     @property
     def offers(self) -> set[str]:

@@ -10,8 +10,12 @@ No I/O, no clock.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from admission.ledger.wire import DEFAULT, Code, LaneWire, Word
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 COST_OF_WEIGHT = 100_000_000
 """Virtual time of a grant, times the weight in thousandths."""
@@ -116,6 +120,23 @@ class LaneBook:
         """Return when, in virtual time, the lane's next grant at a priority starts."""
         newest = max((other.start for other in self.terms.values() if other.level == level), default=0)
         return max(newest, terms.finish) if terms.level == level else newest
+
+    def ahead(self, name: str, rank: int, waiting: Callable[[str], int]) -> int:
+        """Return how many are likely to be served before a caller that has `rank` others of its lane before it.
+
+        `waiting` says how many wait in a lane.
+        """
+        mine = self.of(name)
+        total = rank
+        for other, terms in self.terms.items():
+            if other == name:
+                continue
+            priority = self.priority(terms)
+            if priority < self.priority(mine):
+                total += waiting(other)
+            elif priority == self.priority(mine):
+                total += min(waiting(other), (rank + 1) * mine.cost // terms.cost)
+        return total
 
     def charge(self, name: str, level: int) -> None:
         """A slot was granted in a lane, at a priority."""

@@ -72,6 +72,12 @@ class Line:
     def __len__(self) -> int:
         return len(self.seats)
 
+    def reset(self) -> None:
+        """Forget everything, as a new epoch does."""
+        for kept in (self.seats, self.order, self.parked, self.offers):
+            kept.clear()
+        self.last_score = 0
+
     def waiting(self, lane: str) -> int:
         """Return how many wait in a lane."""
         return len(self.order.get(lane, ()))
@@ -134,6 +140,11 @@ class Line:
         """Withdraw an offer; the seat stays where it is."""
         del self.offers[seat]
         self._park(seat, self.seats[seat])
+
+    def take_all_back(self, lane: str | None = None) -> None:
+        """Withdraw the offers of a lane, or all."""
+        for seat in [seat for seat in self.offers if lane is None or self.seats[seat].lane == lane]:
+            self.take_back(seat)
 
     def lapse(self, members: dict[str, Member], now: int) -> None:
         """Take back what was not claimed in time, and pass its processes over."""

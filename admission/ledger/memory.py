@@ -66,8 +66,8 @@ class BookStore:
         if book is None:
             book = self._books[run.account] = Book(now, cold=False)
         replies = book.execute(now, run.who, *run.requests)
-        self._offers += book.wakes
-        book.wakes.clear()
+        self._offers += book.serving.wakes
+        book.serving.wakes.clear()
         return replies
 
     def way(self, account: str) -> None:

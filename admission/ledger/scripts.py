@@ -26,7 +26,7 @@ from hashlib import sha1
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from admission.ledger import book, lanes, line, readings, wire
+from admission.ledger import book, lanes, line, readings, room, wire
 from admission.ledger.checks import Garbled, check, check_head
 from admission.ledger.replies import HEAD
 
@@ -135,7 +135,7 @@ WORDS: Mapping[str, str] = {
     "NONE": str(NONE),
     "COST_OF_WEIGHT": str(lanes.COST_OF_WEIGHT),
     "MOST_LANES": str(lanes.MOST_LANES),
-    "UNPACED": str(book.UNPACED),
+    "UNPACED": str(room.UNPACED),
     "DEFAULT": f"'{wire.DEFAULT}'",
     "ONLOOKER": f"'{wire.ONLOOKER}'",
 }

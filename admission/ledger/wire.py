@@ -110,6 +110,23 @@ class PolicyWire(NamedTuple):
         """Read what `text` wrote."""
         return cls(*map(int, text.removesuffix(ONLOOKER).split(",")))
 
+    @classmethod
+    def agreed(cls, texts: Iterable[str]) -> PolicyWire:
+        """Return the stricter of each setting of the processes heard, whose policies are `texts`; of one at least."""
+        told = [*texts]
+        # Whoever only looks on has no say, unless nobody else is there.
+        policies = [cls.parse(text) for text in told if not text.endswith(ONLOOKER)] or [*map(cls.parse, told)]
+        return cls(
+            refresh=max(policy.refresh for policy in policies),
+            staleness=min(policy.staleness for policy in policies),
+            lease=max(policy.lease for policy in policies),
+            headroom=max(policy.headroom for policy in policies),
+            max_waiting=min(policy.max_waiting for policy in policies),
+            lag=max(policy.lag for policy in policies),
+            duration=max(policy.duration for policy in policies),
+            pace=max(policy.pace for policy in policies),
+        )
+
 
 DEFAULT = "default"
 """The lane of callers that name none; it always exists."""

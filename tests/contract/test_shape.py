@@ -107,6 +107,8 @@ IMPURE = {"asyncio", "threading", "time", "random", "logging", "os", "socket", "
         "values.py",
         "errors.py",
         "ledger/book.py",
+        "ledger/room.py",
+        "ledger/serving.py",
         "ledger/rule.py",
         "ledger/line.py",
         "ledger/lanes.py",
@@ -123,7 +125,8 @@ LAYERS = [
     {"errors", "values"},
     {
         "ledger.wire", "ledger.requests", "ledger.replies", "ledger.checks", "ledger.rule", "ledger.line",
-        "ledger.lanes", "ledger.readings", "ledger.visibility", "ledger.book", "ledger.scripts",
+        "ledger.lanes", "ledger.readings", "ledger.visibility", "ledger.room", "ledger.serving", "ledger.book",
+        "ledger.scripts",
     },
     {"core"},
 ]  # fmt: skip

@@ -57,7 +57,7 @@ class Root(NamedTuple):
 def restore(now: int, limit: int, root: Root, parts: Iterable[tuple[int, Part]]) -> Book:
     """Return a book that knows these reservations at the moment `now`, each given with its kind."""
     book = Book(now * STEP, cold=False)
-    book.policy = POLICY
+    book.room.policy = POLICY
     book.members[READER] = Member(0, now * STEP, TEXT)
     readings, kept = book.readings, book.reservations
     readings.limit, readings.count, readings.begun = limit, root.count, now * STEP if root.begun else -1
@@ -87,7 +87,8 @@ def take(now: int, book: Book, names: int) -> tuple[Root, tuple[Part, ...]]:
     """Return what matters of a book at the moment `now`."""
     readings, kept = book.readings, book.reservations
     # What else a book knows has no part in this.
-    assert not any((len(book.line), book.tombstones, book.cooling.span, book.grace_until, book.pause_on, book.pause_at))
+    room = book.room
+    assert not any((len(book.line), book.tombstones, room.cooling.span, book.grace_until, room.pause_on, room.pause_at))
     assert kept.t0 == readings.t0
     root = Root(readings.t0 // STEP - now, readings.t1 // STEP - now, readings.count, readings.begun == now * STEP)
     return root, tuple([_part(now, book, name) for name in range(names)])

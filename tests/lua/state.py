@@ -26,26 +26,26 @@ VISIBILITY = STATE[STATE.index("seen") :]
 
 def of_book(book: Any) -> dict[str, Any]:
     """Return what a book knows."""
-    kept, line = book.reservations, book.line
+    kept, line, room = book.reservations, book.line, book.room
     return {
         "epoch": (book.epoch, book.opened),
-        "pause": (book.pause_at, book.pause_on, book.pause_reason),
-        "policy": tuple(book.policy),
+        "pause": (room.pause_at, room.pause_on, room.pause_reason),
+        "policy": tuple(room.policy),
         "clock": (
             book.heard,
             book.grace_until,
-            book.claimed,
-            book.gap,
+            room.claimed,
+            room.gap,
             book.lapsed,
             line.last_score,
-            book.paced_until,
-            book.hinted,
+            room.paced_until,
+            book.serving.hinted,
             kept.gone,
         ),
         "visibility": astuple(book.visibility),
         "reading": {name: getattr(book.readings, name) for name in READING},
         "earlier": astuple(book.readings.earlier),
-        "cooling": astuple(book.cooling),
+        "cooling": astuple(room.cooling),
         "covers_to": kept.t0,
         "members": {
             name: tuple(getattr(member, field) for field in MEMBER[:-1]) for name, member in book.members.items()

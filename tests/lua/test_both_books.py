@@ -59,9 +59,10 @@ class PairDesk(Desk):
         policy = self.policies.get(by, self.policy)
         who = Who(by, self.book.epoch if epoch is None else epoch, policy.text(), learnt)
         self.pair.server_now = self.now
-        wakes, self.book.wakes = self.book.wakes, []
+        serving = self.book.serving
+        wakes, serving.wakes = serving.wakes, []
         (wire,) = self.pair.say(who, request)
-        self.book.wakes = wakes + self.pair.wakes
+        serving.wakes = wakes + self.pair.wakes
         return Reply(Head(*wire[:HEAD]), wire[HEAD:])  # type: ignore[arg-type]
 
 

@@ -59,7 +59,7 @@ FLEETS = Suite("fleets", ("tests/simulation/test_simulation.py::test_a_fleet_liv
 
 PYTHON = {
     **dict.fromkeys(
-        (f"admission/ledger/{name}.py" for name in ("rule", "book", "readings", "line", "lanes")),
+        (f"admission/ledger/{name}.py" for name in ("rule", "room", "serving", "book", "readings", "line", "lanes")),
         (TABLE, TRACES, BOTH, WORLDS, MORE_TRACES),
     ),
     **dict.fromkeys(

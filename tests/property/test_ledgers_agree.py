@@ -146,7 +146,8 @@ class Pair:
         expected = self.book.execute(now, who, *requests)
         if expected[0][0] != Code.FOREIGN or self.book.epoch != epoch:
             self.ran_at = now
-        self.wakes, self.book.wakes = self.book.wakes, []
+        serving = self.book.serving
+        self.wakes, serving.wakes = serving.wakes, []
 
         pipe = self.client.pipeline(transaction=False)
         pipe.set("now", self.server_now)

@@ -229,10 +229,10 @@ class World:
         """Say something to the book; in a new epoch a process first tells all that it knows."""
         if process in self.untold:
             self._tell(process)
-        before = self.book.claimed
+        before = self.book.room.claimed
         learnt = -1 if process in self.slow else self.learnt.get(process, 0)
         reply = self.desk.say(request, process, learnt=learnt)
-        if self.book.claimed > before and self.desk.in_use > self.limit:
+        if self.book.room.claimed > before and self.desk.in_use > self.limit:
             raise Overshoot(f"{self.desk.in_use} booked of {self.limit}")
         return reply
 
@@ -689,7 +689,7 @@ class World:
         self.untold.clear()
         desk.resume(by="last")
         desk.quiet(max(LEASE, 9_000 + LAG) + 6_000, "last")
-        if desk.book.cooling.span:
+        if desk.book.room.cooling.span:
             desk.quiet(COOL_MAX_MS, "last")
         stamp = -1 if self.stamps == "none" else (self.now + 7_200_000) * 1_000
         assert desk.reading(0, limit=self.limit, stamp=stamp, by="last") == Code.OK

@@ -120,7 +120,8 @@ class Ledger:
         replies: list[Wire] = []
         for run in runs(batch):
             replies += self.book.execute(self._ms(), run.who, *run.requests)
-            wakes, self.book.wakes = self.book.wakes, []
+            serving = self.book.serving
+            wakes, serving.wakes = serving.wakes, []
             for name, seat in wakes:
                 if not self.agenda.happens(self.weather.lost_wakes):
                     self._wake(name, seat)

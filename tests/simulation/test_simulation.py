@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from admission.ledger.book import Book
 from admission.ledger.rule import Reservations
+from admission.ledger.serving import Serving
 from tests.property import test_rule_machine as rules
 from tests.simulation.scenarios import SCENARIOS, Scenario
 from tests.simulation.world import Fault, World
@@ -50,7 +50,7 @@ def test_a_slot_that_is_lost_is_caught(monkeypatch):
 
 
 def test_a_line_that_is_not_served_is_caught(monkeypatch):
-    monkeypatch.setattr(Book, "_serve", lambda self, now: None)
+    monkeypatch.setattr(Serving, "serve", lambda self, now: None)
     with pytest.raises(Fault, match="were free for"):
         live_on(SCENARIOS["calm"])
 

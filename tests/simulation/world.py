@@ -265,13 +265,13 @@ class World:
         now, book = self.agenda.now(), self.ledger.book
         ms = int(now * 1000)
         parked = [process for process, lanes in book.line.parked.items() if lanes]
-        stuck = bool(parked) and not book.line.offers and book._next(ms, book._free(ms)) is not None
+        stuck = bool(parked) and not book.line.offers and book.serving.next(ms, book.room.free(ms)) is not None
         if not stuck:
             self._idle_since = None
         elif self._idle_since is None:
             self._idle_since = now
         elif self.scenario.strict and now - self._idle_since > IDLE_MOST:
-            raise Fault(f"at {now:.3f}: {book._free(ms)} slots were free for {IDLE_MOST} s while {parked} waited")
+            raise Fault(f"at {now:.3f}: {book.room.free(ms)} slots were free for {IDLE_MOST} s while {parked} waited")
         self.agenda.after(0.25, self._watch)
 
     def _check_end(self) -> None:

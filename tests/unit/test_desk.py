@@ -166,7 +166,7 @@ def test_a_refusal_is_told_although_its_caller_gives_up_what_it_asks_for_next(at
         for message in said:
             pair.say(message)
     assert want.rid not in pair.book.reservations.facts
-    assert pair.book.cooling.span
+    assert pair.book.room.cooling.span
     assert not len(pair.book.line)
 
 

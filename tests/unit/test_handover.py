@@ -50,7 +50,7 @@ def test_the_next_in_line_of_the_process_that_speaks_is_served_in_its_reply():
     assert HandOver.parse(head.granted) == [HandOver(head.now, "w", "w", head.now)]
     assert set(ledger.book.reservations.facts) == {"w"}
     assert not ledger.book.line.offers
-    assert ledger.book.wakes == []
+    assert ledger.book.serving.wakes == []
 
 
 def test_it_is_told_until_it_was_heard():

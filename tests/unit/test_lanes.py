@@ -408,14 +408,14 @@ def test_a_waiter_of_another_process_learns_when_the_pace_lets_it_go():
     book.grant("r2", by="p")
     book.wait("w", by="q")
     book.after(10)
-    book.book.wakes.clear()
+    book.book.serving.wakes.clear()
     book.ended("r0", by="p")
     # Nothing is offered yet, but its process is woken and told when.
     assert not book.offers
-    assert book.book.wakes == [("q", "w")]
+    assert book.book.serving.wakes == [("q", "w")]
     assert book.claim("w", by="q").head.next_at == book.now + 190
     book.ended("r1", by="p")
-    assert len(book.book.wakes) == 1
+    assert len(book.book.serving.wakes) == 1
 
 
 def test_the_lowest_rate_of_all_processes_counts():

@@ -21,10 +21,10 @@ def full(limit=1, **settings):
 def test_a_freed_slot_is_offered_to_the_head_of_the_line_in_the_same_step():
     book = full()
     book.wait("first", "second")
-    book.book.wakes.clear()
+    book.book.serving.wakes.clear()
     book.ended("taken-0")
     assert book.offers == {"first"}
-    assert book.book.wakes == [("p", "first")]
+    assert book.book.serving.wakes == [("p", "first")]
 
 
 def test_the_claim_is_the_admission():
@@ -211,7 +211,7 @@ def test_ten_refusals_in_flight_cool_down_once():
     for number in range(10):
         book.after(5)
         book.refuse(f"r{number}")
-    assert book.book.cooling.span == REFRESH
+    assert book.book.room.cooling.span == REFRESH
     book.after(REFRESH + 1)
     book.reading()
     assert book.ask("x", join=0).code == Code.GRANTED
@@ -223,7 +223,7 @@ def test_a_refusal_after_the_cool_down_doubles_it_up_to_half_a_minute():
     for number in range(7):
         book.grant(f"r{number}")
         book.refuse(f"r{number}")
-        spans.append(book.book.cooling.span)
+        spans.append(book.book.room.cooling.span)
         book.quiet(spans[-1] + 1, "p")
         book.reading()
     assert spans == [1_000, 2_000, 4_000, 8_000, 16_000, COOL_MAX_MS, COOL_MAX_MS]
@@ -234,12 +234,12 @@ def test_an_accepted_call_that_was_claimed_after_it_ends_it():
     book.grant("before", "r")
     book.refuse("r")
     book.placed("before")
-    assert book.book.cooling.span == REFRESH, "claimed before the refusal: it proves nothing"
+    assert book.book.room.cooling.span == REFRESH, "claimed before the refusal: it proves nothing"
     book.after(REFRESH + 1)
     book.reading()
     book.grant("after")
     book.placed("after")
-    assert book.book.cooling.span == 0
+    assert book.book.room.cooling.span == 0
 
 
 def test_a_refusal_withdraws_all_offers_and_its_end_offers_again():
@@ -304,7 +304,7 @@ def test_a_pause_outlives_a_new_epoch():
 def test_of_two_words_on_pausing_the_newest_counts(age, paused):
     book = Desk(5)
     book.resume()
-    resumed_at = book.book.pause_at
+    resumed_at = book.book.room.pause_at
     book.beat(pause=(resumed_at + age, 1, "remembered"))
     assert bool(book.status().pause_on) is paused
 

@@ -365,9 +365,9 @@ def test_a_repeated_message_changes_nothing(verb):
     book.grant("r")
     book.after(10)
     REPEATED[verb](book)
-    after_one = (book.pending, book.held, book.booked, book.in_use, book.queue, book.book.cooling.span)
+    after_one = (book.pending, book.held, book.booked, book.in_use, book.queue, book.book.room.cooling.span)
     REPEATED[verb](book)
-    assert (book.pending, book.held, book.booked, book.in_use, book.queue, book.book.cooling.span) == after_one
+    assert (book.pending, book.held, book.booked, book.in_use, book.queue, book.book.room.cooling.span) == after_one
 
 
 # Tracked calls, and calls that others started

@@ -1,4 +1,4 @@
--- Take the stricter of each account-wide setting of the processes heard. See `book.py`.
+-- Take the stricter of each account-wide setting of the processes heard. See `PolicyWire` in `wire.py`.
 do
 --@inline policy
 

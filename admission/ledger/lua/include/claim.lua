@@ -1,4 +1,4 @@
--- Book a claim of a caller that has waited `waited_ms`: if its call is placed at all, it is placed within the placement timeout. See `book.py`.
+-- Book a claim of a caller that has waited `waited_ms`: if its call is placed at all, it is placed within the placement timeout. See `room.py`.
 do
   local booked = NEW_RESERVATION
   booked.process, booked.lane, booked.kind, booked.claimed = process, lane, kind, now

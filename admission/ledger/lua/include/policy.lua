@@ -1,4 +1,4 @@
--- How settings are read, and what follows from them. See `book.py`.
+-- How settings are read, and what follows from them. See `wire.py` and `book.py`.
 
 --- Return the settings of a policy's text as an array, in the order in which `state` has them.
 local function parse_policy(text)

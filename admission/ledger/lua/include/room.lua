@@ -1,4 +1,4 @@
--- What may be claimed. See `book.py`.
+-- What may be claimed. See `room.py`.
 
 --@include records
 --@include lanes
