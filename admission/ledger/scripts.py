@@ -261,31 +261,29 @@ def arguments(run_id: str, who: Who, requests: Iterable[Request]) -> Wire:
     return [run_id, *who, len(wanted), *wanted, *said]
 
 
-def replies(reply: Sequence[Any], requests: Sequence[Request] | None = None) -> list[Wire]:
+def replies(reply: Sequence[Any], requests: Sequence[Request]) -> list[Wire]:
     """Return what the script has returned as a reply for each request, head first; see `Head`.
 
     Args:
         reply: What came.
-        requests: What was said; given, the replies are checked to be such.
+        requests: What was said.
 
     Raises:
-        Garbled: They are not.
+        Garbled: It is no reply to that.
     """
-    if requests is not None:
-        if not isinstance(reply, list) or len(reply) != HEAD - 1 + len(requests):
-            raise Garbled("what came is no list of a head and a reply for each request")
-        if not all(reply[HEAD - 1 :]) or not all(isinstance(answer, (int, list)) for answer in reply[HEAD - 1 :]):
-            raise Garbled("a reply is neither a code nor a list")
+    if not isinstance(reply, list) or len(reply) != HEAD - 1 + len(requests):
+        raise Garbled("what came is no list of a head and a reply for each request")
+    if not all(reply[HEAD - 1 :]) or not all(isinstance(answer, (int, list)) for answer in reply[HEAD - 1 :]):
+        raise Garbled("a reply is neither a code nor a list")
     head = [_text(item) for item in reply[: HEAD - 1]]
-    answers = [
-        (answer, []) if isinstance(answer, int) else (answer[0], [_text(item) for item in answer[1:]])
-        for answer in reply[HEAD - 1 :]
-    ]
-    if requests is not None:
-        check_head(head)
-        for request, (code, tail) in zip(requests, answers, strict=True):
-            check(request, code, tail)
-    return [[code, *head, *tail] for code, tail in answers]
+    check_head(head)
+    told = []
+    for request, answer in zip(requests, reply[HEAD - 1 :], strict=True):
+        code, *rest = [answer] if isinstance(answer, int) else answer
+        tail = [_text(item) for item in rest]
+        check(request, code, tail)
+        told.append([code, *head, *tail])
+    return told
 
 
 def _text(item: int | str | bytes) -> int | str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hashlib import sha1
 
 from admission.ledger import scripts
-from admission.ledger.requests import Ask, Beat, Ended, Entry, Who
+from admission.ledger.requests import Ask, Beat, Ended, Entry, Pause, Who
 from admission.ledger.wire import Code
 
 
@@ -57,7 +57,8 @@ def test_a_beat_of_thousands_asks_for_no_more_records_than_lua_can_pass(desk):
 
 
 def test_replies_are_the_head_and_each_answer():
-    assert scripts.replies([9, 8, 7, 6, 5, 4, b"s r 3\n", 1, [2, b"text", 3]]) == [
-        [1, 9, 8, 7, 6, 5, 4, "s r 3\n"],
-        [2, 9, 8, 7, 6, 5, 4, "s r 3\n", "text", 3],
+    said = [Ended("x", ""), Pause(1, "why", "bulk")]
+    assert scripts.replies([9, 8, 7, 6, 5, 4, b"7 s r 3\n", 1, [1, 5, b"bulk"]], said) == [
+        [1, 9, 8, 7, 6, 5, 4, "7 s r 3\n"],
+        [1, 9, 8, 7, 6, 5, 4, "7 s r 3\n", 5, "bulk"],
     ]
