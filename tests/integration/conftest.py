@@ -1,4 +1,4 @@
-"""Servers and guards for the tests that need a real Redis."""
+"""Servers and guards for the tests that need a real one: a provider's, or Redis."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from admission import Guard, PureTalk, RedisLedger
 from tests.integration.fleet_crews import KEY, provider
 from tests.integration.fleet_sides import POLICY, side
 from tests.integration.proxy import proxy
+from tests.integration.puretalk_kit import Server
 from tests.integration.stores import store
 from tests.servers import BINARIES
 
@@ -25,6 +26,20 @@ def at():
 def colour(request):
     """Both colours; what is tested of both runs on the oldest server in one, and on the newest in the other."""
     return request.param
+
+
+@pytest.fixture
+def serve():
+    """Starts servers that answer as they are told."""
+    servers = []
+
+    def serve(answer=None):
+        servers.append(Server(answer))
+        return servers[-1]
+
+    yield serve
+    for server in servers:
+        server.close()
 
 
 @pytest.fixture

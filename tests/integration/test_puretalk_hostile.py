@@ -17,11 +17,10 @@ import pytest
 
 from admission import UsageError
 from tests import waiting
-from tests.integration.test_puretalk_sockets import (
+from tests.integration.puretalk_kit import (
     BODY,
     KEY,
     SLACK,
-    Server,
     helpers,
     recovered,
     response,
@@ -35,24 +34,6 @@ BRIEF = 0.5
 AMPLE = 60.0
 """Seconds within which a server that is caught at something is caught."""
 MOST_MEMORY = 24 * MIB
-
-
-@pytest.fixture
-def serve():
-    servers = []
-
-    def serve(answer):
-        servers.append(Server(answer))
-        return servers[-1]
-
-    yield serve
-    for server in servers:
-        server.close()
-
-
-@pytest.fixture(params=["sync", "async"])
-def colour(request):
-    return request.param
 
 
 @pytest.fixture(params=["own", "mine"])
