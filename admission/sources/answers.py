@@ -1,4 +1,4 @@
-"""Reads PureTalk's answer to the usage request: status, headers and body in, `Usage` or an error out.
+"""Reads a provider's answer to the usage request: status, headers and body in, values of its fields or an error out.
 
 No I/O, no clock, no HTTP library. Whatever the provider sends, only `UsageError` and `ConfigurationError` come
 out. What it sent gets into their texts through one function, made by `hiding`, that keeps the API key out; for
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from admission.errors import ConfigurationError, UsageError
-from admission.values import MAX_CALLS, Usage
+from admission.values import MAX_CALLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -48,6 +48,23 @@ _TIMESTAMP = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
+class Provider:
+    """Who is asked, as errors say it.
+
+    Attributes:
+        name: The provider's name.
+        slug: The same for names of accounts and threads.
+        argument: The name of the argument that says where to ask.
+        hint: What more is to be said of that argument, or nothing.
+    """
+
+    name: str
+    slug: str
+    argument: str = "base_url"
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What came back over HTTP.
 
@@ -63,20 +80,16 @@ class Answer:
     body: bytes
 
 
-def hiding(secret: str) -> Callable[[str], str]:
+def hiding(*secrets: str) -> Callable[[str], str]:
     """Return a function that makes foreign text fit to be shown.
 
-    It removes what cannot be printed, puts `***` for `secret` (also as JSON, HTML, a URL or Python would write it,
-    in upper or lower case), and keeps at most `MAX_EXCERPT_CHARS` characters.
+    It removes what cannot be printed, puts `***` for each of `secrets` (also as JSON, HTML, a URL or Python would
+    write it, in upper or lower case), and keeps at most `MAX_EXCERPT_CHARS` characters.
 
     Args:
-        secret: What must not be shown; empty for nothing.
+        secrets: What must not be shown; empty ones stand for nothing.
     """
-    in_json = json.dumps(secret)[1:-1]
-    in_python = repr(bytearray(secret.encode())).removeprefix("bytearray(b")[1:-2]
-    in_markup = {html.escape(secret), quote(secret, safe="")}
-    written = {secret, in_json, in_json.replace("/", "\\/"), repr(secret)[1:-1], in_python} | in_markup
-    forms = sorted(written - {""}, key=len, reverse=True)
+    forms = sorted(set().union(*map(_written, secrets)) - {""}, key=len, reverse=True)
     pattern = re.compile("|".join(map(re.escape, forms)), re.IGNORECASE) if forms else None
     longest = len(forms[0]) if forms else 0
 
@@ -90,6 +103,14 @@ def hiding(secret: str) -> Callable[[str], str]:
         return clean if len(clean) <= MAX_EXCERPT_CHARS else clean[: MAX_EXCERPT_CHARS - 1] + "…"
 
     return shown
+
+
+def _written(secret: str) -> set[str]:
+    """Return the ways to write a secret."""
+    in_json = json.dumps(secret)[1:-1]
+    in_python = repr(bytearray(secret.encode())).removeprefix("bytearray(b")[1:-2]
+    in_markup = {html.escape(secret), quote(secret, safe="")}
+    return {secret, in_json, in_json.replace("/", "\\/"), repr(secret)[1:-1], in_python} | in_markup
 
 
 def unpacked(body: bytes, coding: str) -> bytes | None:
@@ -146,55 +167,54 @@ def _http_date(text: str) -> datetime | None:
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
-def refusal(answer: Answer, shown: Callable[[str], str]) -> UsageError | ConfigurationError:
+def refusal(answer: Answer, shown: Callable[[str], str], provider: Provider) -> UsageError | ConfigurationError:
     """Return the error that an answer's status means, where it is not the 200 that was asked for.
 
     The key refused (401, 403) and no such address (404, 405, 410) are final. Everything else may pass: time-outs,
     rate limits, faults of the server, redirects (not followed: the key would go along), odd ones.
     """
     status, excerpt = answer.status, _excerpt(answer, shown)
+    name, argument = provider.name, provider.argument
     said = f"; it says {excerpt!r}" if excerpt else ""
     if status in _KEY_REFUSED:
         return ConfigurationError(
-            f"PureTalk refuses the API key ({status}): check that it is complete, not revoked, and of the account "
-            f"and the address (base_url) that you mean{said}",
+            f"{name} refuses the API key ({status}): check that it is complete, not revoked, and of the account "
+            f"and the address ({argument}) that you mean{said}",
             status=status,
         )
     if status in _NOTHING_HERE:
         return ConfigurationError(
-            f"PureTalk has no concurrency usage at this address ({status}): check base_url, which ends in /api "
-            f"by default, and that the API key's account exists{said}",
+            f"{name} has no concurrency usage at this address ({status}): check {argument}, "
+            f"{provider.hint and provider.hint + ', '}and that the API key's account exists{said}",
             status=status,
         )
-    what = f"PureTalk answered {status}"
+    what = f"{name} answered {status}"
     if "location" in answer.headers and 300 <= status < 400:  # noqa: PLR2004 - the class of redirects
         where = _redirected_to(answer.headers["location"], shown)
-        what += f": redirected to {where}, not followed; set base_url to the address that answers itself"
+        what += f": redirected to {where}, not followed; set {argument} to the address that answers itself"
     return _unusable(answer, shown, what + said)
 
 
-def read_usage(answer: Answer, shown: Callable[[str], str]) -> Usage:
-    """Read an answer field by field.
-
-    The timestamp has to be there, as an ISO 8601 date and time. One without a zone is taken as it stands; one
-    with a zone is turned to UTC and given without it too, so that any two of a source can be compared.
+def read_fields(answer: Answer, shown: Callable[[str], str], provider: Provider) -> Fields:
+    """Take a good answer apart; its fields are then read one by one.
 
     Args:
         answer: The answer.
         shown: Makes foreign text fit for an error, see `hiding`.
+        provider: Who answered.
 
     Raises:
         UsageError: It cannot be used, now.
         ConfigurationError: The key or the address is wrong.
     """
     if answer.status != _OK:
-        raise refusal(answer, shown)
+        raise refusal(answer, shown, provider)
     if len(answer.body) > MAX_BODY_BYTES:
-        raise _unusable(answer, shown, f"PureTalk's answer is longer than {MAX_BODY_BYTES:,} bytes")
+        raise _unusable(answer, shown, f"{provider.name}'s answer is longer than {MAX_BODY_BYTES:,} bytes")
     document, complaint = _document(answer.body)
     if complaint:
-        raise _unusable(answer, shown, f"PureTalk's answer {complaint}; it begins {_excerpt(answer, shown)!r}")
-    return _Fields(answer, shown).usage(document)
+        raise _unusable(answer, shown, f"{provider.name}'s answer {complaint}; it begins {_excerpt(answer, shown)!r}")
+    return Fields(answer, shown, provider, document)
 
 
 def _unusable(answer: Answer, shown: Callable[[str], str], message: str) -> UsageError:
@@ -265,57 +285,70 @@ def _document(body: bytes) -> tuple[object, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Fields:
-    """The walk through a parsed answer; each fault names its field."""
+class Fields:
+    """The fields of a good answer. They are named by paths: names joined by dots. Each fault names its field."""
 
     answer: Answer
     shown: Callable[[str], str]
+    provider: Provider
+    document: object
 
-    def usage(self, document: object) -> Usage:
-        envelope = self.members("the answer", document)
-        err = envelope.get("err", False)
-        if err is True:
-            said = envelope.get("msg")
-            raise self.fault("err is true" + (f", msg is {self.value(said)}" if said is not None else ""))
-        if err is not False:
-            raise self.wrong("err", err, "true or false")
-        results = self.members("results", self.field(envelope, "results"))
-        return Usage(
-            limit=self.calls(results, "concurrency_limit"),
-            count=self.calls(results, "concurrency_count"),
-            timestamp=self.moment(results, "timestamp"),
-        )
+    def at(self, path: str) -> object:
+        """Return what stands at a path.
 
-    def field(self, members: dict[str, object], name: str, inside: str = "") -> object:
-        if name not in members:
-            raise self.fault(f"{inside}{name} is missing")
-        return members[name]
-
-    def members(self, name: str, value: object) -> dict[str, object]:
-        if not isinstance(value, dict):
-            raise self.wrong(name, value, "an object")
+        Raises:
+            UsageError: Nothing does.
+        """
+        value, passed = self.document, ""
+        for name in path.split("."):
+            members = self._members(passed or "the answer", value)
+            passed = f"{passed}.{name}" if passed else name
+            if name not in members:
+                raise self.fault(f"{passed} is missing")
+            value = members[name]
         return value
 
-    def calls(self, results: dict[str, object], name: str) -> int:
-        value = self.field(results, name, "results.")
-        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_CALLS:
-            raise self.wrong(f"results.{name}", value, f"a whole number from 0 to {MAX_CALLS:,}")
+    def get(self, name: str, default: object = None) -> object:
+        """Return a field of the answer itself, `default` where it is missing."""
+        return self._members("the answer", self.document).get(name, default)
+
+    def calls(self, path: str, low: int = 0) -> int:
+        """Return a number of calls.
+
+        Raises:
+            UsageError: It is no whole number from `low` to what an account is believed to have.
+        """
+        value = self.at(path)
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= MAX_CALLS:
+            raise self.wrong(path, value, f"a whole number from {low} to {MAX_CALLS:,}")
         return value
 
-    def moment(self, results: dict[str, object], name: str) -> datetime:
-        value = self.field(results, name, "results.")
+    def calls_or(self, default: int, name: str) -> int:
+        """Return a number of calls in the answer itself, `default` where it is missing or null."""
+        return default if self.get(name) is None else self.calls(name)
+
+    def moment(self, path: str) -> datetime:
+        """Return a date and time. One with a zone is turned to UTC and given without it too: any two compare.
+
+        Raises:
+            UsageError: It is none.
+        """
+        value = self.at(path)
         moment = _timestamp(value) if isinstance(value, str) else None
         if moment is None:
-            raise self.wrong(f"results.{name}", value, "an ISO 8601 date and time")
+            raise self.wrong(path, value, "an ISO 8601 date and time")
         return moment
 
-    def wrong(self, name: str, value: object, wanted: str) -> UsageError:
-        return self.fault(f"{name} is {self.value(value)}, not {wanted}")
+    def wrong(self, path: str, value: object, wanted: str) -> UsageError:
+        """Return the error that a field has the wrong value."""
+        return self.fault(f"{path} is {self.value(value)}, not {wanted}")
 
     def fault(self, what: str) -> UsageError:
-        return _unusable(self.answer, self.shown, f"PureTalk answered {_OK}, but {what}")
+        """Return the error that something is wrong with a good answer."""
+        return _unusable(self.answer, self.shown, f"{self.provider.name} answered {_OK}, but {what}")
 
     def value(self, value: object) -> str:
+        """Return a value as it can be shown."""
         if value is _TWICE:
             return "given twice"
         if isinstance(value, dict):
@@ -323,6 +356,11 @@ class _Fields:
         if isinstance(value, list):
             return "a list"
         return repr(self.shown(value)) if isinstance(value, str) else self.shown(json.dumps(value))
+
+    def _members(self, name: str, value: object) -> dict[str, object]:
+        if not isinstance(value, dict):
+            raise self.wrong(name, value, "an object")
+        return value
 
 
 def _timestamp(text: str) -> datetime | None:

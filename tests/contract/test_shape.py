@@ -78,7 +78,13 @@ def imports(path):
 
 
 KNOWN_BY = {
-    "httpx": {"sources/puretalk.py", "testing/transport.py", "testing/plugin.py", "cli/demo/phone.py"},
+    "httpx": {
+        "sources/http.py",
+        "sources/addresses.py",
+        "testing/transport.py",
+        "testing/plugin.py",
+        "cli/demo/phone.py",
+    },
     "tenacity": {"schedule.py"},
     "redis": {"ledger/redis"},
     "rich": {"cli"},

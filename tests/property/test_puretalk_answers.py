@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from admission import ConfigurationError, Usage, UsageError
 from admission.sources import PureTalk
-from admission.sources.answers import Answer, hiding, read_usage, retry_after, unpacked
+from admission.sources.answers import Answer, hiding, retry_after, unpacked
+from admission.sources.puretalk import read_usage
 
 KEY = "pt-live-0123456789abcdef"
 

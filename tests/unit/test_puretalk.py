@@ -17,7 +17,7 @@ import pytest
 from admission import CallRejected, ConfigurationError, Usage, UsageError
 from admission.sources import PureTalk
 from admission.sources.answers import MAX_BODY_BYTES, hiding, retry_after, unpacked
-from admission.sources.puretalk import _Line
+from admission.sources.connections import Line as _Line
 
 KEY = "pt-live-0123456789abcdef"
 STAMP = "2025-05-02T02:36:10.686259"
