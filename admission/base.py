@@ -95,10 +95,11 @@ class GuardBase:
     """The settings and the desk of a guard. Constructing one does no I/O and needs no event loop.
 
     Args:
-        source: Where readings come from: a `PureTalk`, or any object with `fetch()` and `afetch()`.
+        source: Where readings come from: a `PureTalk`, another of `admission.sources`, or any object with `fetch()`
+            and `afetch()`.
         ledger: The shared book; `None` is a new `MemoryLedger`, for one process.
         account: The account's name in the ledger; defaults to the source's own (`PureTalk`: a hash of base URL and
-            key). Custom sources without an `account` attribute must be given one.
+            key; the others alike). Custom sources without an `account` attribute must be given one.
         policy: How the guard decides.
         lanes: The classes of traffic that this guard declares; there is always `default`. Lanes live in the ledger,
             where the newest word on each counts: a declaration that says something new, or `set_lane`.
@@ -128,7 +129,7 @@ class GuardBase:
                 )
         account = account if account is not None else getattr(source, "account", None)
         if account is None:
-            raise ConfigurationError("give account=...: only PureTalk can name its own")
+            raise ConfigurationError(f"give account=...: a {type(source).__name__} does not name its own")
         self.account = check_name("account", account)
         self.policy = policy if policy is not None else Policy()
         if not isinstance(self.policy, Policy):

@@ -85,7 +85,9 @@ def checked_address(address: object, argument: str, example: str, *, query: bool
         raise ConfigurationError(f"{argument} has no usable port: {hint}")
     host = f"[{url.host}]" if ":" in url.host else url.raw_host.decode("ascii")
     port = "" if number == _PORTS[url.scheme] else f":{number}"
-    path = url.raw_path.decode("ascii").partition("?")[0].rstrip("/")
+    path = url.raw_path.decode("ascii").partition("?")[0]
+    # A whole address stands as it was given; something comes behind a base.
+    path = path if query else path.rstrip("/")
     return f"{url.scheme}://{host}{port}{path}", url.query.decode("ascii")
 
 

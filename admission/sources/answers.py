@@ -320,12 +320,23 @@ class Fields:
         """
         value = self.at(path)
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= MAX_CALLS:
-            raise self.wrong(path, value, f"a whole number from {low} to {MAX_CALLS:,}")
+            raise self.wrong(path, value, f"a whole number from {low:,} to {MAX_CALLS:,}")
         return value
 
     def calls_or(self, default: int, name: str) -> int:
         """Return a number of calls in the answer itself, `default` where it is missing or null."""
         return default if self.get(name) is None else self.calls(name)
+
+    def flag(self, name: str) -> bool:
+        """Return whether a field of the answer itself is true; it is not where it is missing or null.
+
+        Raises:
+            UsageError: It is anything else.
+        """
+        value = self.get(name)
+        if value is not None and not isinstance(value, bool):
+            raise self.wrong(name, value, "true or false")
+        return value is True
 
     def moment(self, path: str) -> datetime:
         """Return a date and time. One with a zone is turned to UTC and given without it too: any two compare.

@@ -47,8 +47,8 @@ class HttpSource:
 
     Args:
         provider: Who is asked, for texts.
-        base_url: The address, checked, as it may be shown.
-        path: What comes behind it: path and query of the request.
+        base_url: The address as it may be shown.
+        url: The whole address that is asked.
         headers: Of the request.
         secrets: What is in no text of this package: no error, log or `repr`.
         mark: What tells accounts apart at one address; it goes into the account's name as a hash.
@@ -80,7 +80,7 @@ class HttpSource:
         self,
         provider: Provider,
         base_url: str,
-        path: str,
+        url: str,
         headers: Mapping[str, str],
         *,
         secrets: Sequence[str],
@@ -90,7 +90,7 @@ class HttpSource:
     ) -> None:
         self._provider = provider
         self._base_url = base_url
-        self._url = httpx.URL(base_url + path)
+        self._url = httpx.URL(url)
         self._origin = origin(self._url)
         self._headers = dict(headers)
         self._secrets = tuple(secrets)

@@ -51,10 +51,11 @@ class PureTalk(HttpSource):
         timeout: float = 5.0,
     ) -> None:
         key = checked_key(api_key, _WHENCE)
+        address = checked_address(base_url, "base_url", _DEFAULT)[0]
         super().__init__(
             _PROVIDER,
-            checked_address(base_url, "base_url", _DEFAULT)[0],
-            "/users/concurrency-usage",
+            address,
+            address + "/users/concurrency-usage",
             {"X-API-KEY": key},
             secrets=(key,),
             mark=key,
