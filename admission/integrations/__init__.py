@@ -1,1 +1,1 @@
-"""One module for each task queue, with a decorator `admitted`; import the one that you use."""
+"""What fits a guard into other software, one module each; import the one that you use."""

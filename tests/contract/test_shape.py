@@ -84,6 +84,7 @@ KNOWN_BY = {
         "testing/transport.py",
         "testing/plugin.py",
         "cli/demo/phone.py",
+        "integrations/httpx.py",
     },
     "tenacity": {"schedule.py"},
     "redis": {"ledger/redis"},
