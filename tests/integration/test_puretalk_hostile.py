@@ -289,13 +289,16 @@ async def test_a_reader_that_is_stuck_again_and_again_stops_asking(serve, colour
     server = serve(without_end(OK + b"X-Long: ", b"x", 0.02))
     with httpx.Client() as client:
         source = source_of(server, 0.05, client=client)
-        errors = []
-        for _ in range(12):
+        said = ""
+        for _ in range(200):
+            # On a loaded machine a byte comes too late, and a thread ends.
             with pytest.raises(UsageError) as caught:
                 source.fetch()
-            errors.append(str(caught.value))
-        assert len(helpers()) <= 8
-        assert "still hang: none is added" in errors[-1]
+            said = str(caught.value)
+            assert len(helpers()) <= 8
+            if "still hang: none is added" in said:
+                break
+        assert "still hang: none is added" in said
         server.close()
         await until(lambda: not helpers())
     assert threading.active_count() < 20
