@@ -7,9 +7,22 @@ other way: code that places calls raises them to tell the guard what became of t
 
 from __future__ import annotations
 
+from typing import Any
+
+
+def _rebuilt(kind: type[BaseException], args: tuple[object, ...], facts: dict[str, object]) -> BaseException:
+    """Return an error as it was in the process that it comes from."""
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(facts)
+    return error
+
 
 class AdmissionError(Exception):
     """The base of every error that `admission` raises."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Task queues and process pools carry errors to another process, which must find the facts too.
+        return _rebuilt, (type(self), self.args, self.__dict__)
 
 
 class Refused(AdmissionError):
@@ -122,6 +135,9 @@ class CallRejected(Exception):
         wait = "" if retry_after is None else f"; it asks to wait {retry_after:g} s"
         super().__init__(f"the provider refused the call{wait}")
         self.retry_after = retry_after
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuilt, (type(self), self.args, self.__dict__)
 
 
 class NotPlaced(Exception):
