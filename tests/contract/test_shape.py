@@ -90,6 +90,10 @@ KNOWN_BY = {
     "redis": {"ledger/redis"},
     "rich": {"cli"},
     "uvicorn": {"testing/server.py", "cli/demo/command.py"},
+    "celery": {"integrations/celery.py"},
+    "rq": {"integrations/rq.py"},
+    "arq": {"integrations/arq.py"},
+    "dramatiq": {"integrations/dramatiq.py"},
 }
 
 
@@ -161,7 +165,10 @@ import sys
 import httpx, redis, tenacity
 before = set(sys.modules)
 import admission
-extras = {"rich", "uvicorn", "pytest", "admission.testing", "admission.cli"}
+extras = {
+    "rich", "uvicorn", "pytest", "celery", "rq", "arq", "dramatiq",
+    "admission.testing", "admission.cli", "admission.integrations",
+}
 print(sorted(extras & (set(sys.modules) - before)))
 """
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -154,7 +154,7 @@ def test_errors_are_split_by_who_must_act(name):
 # Who may import whom
 
 
-FACES = {"cli", "testing"}
+FACES = {"cli", "integrations", "testing"}
 SOURCES_KNOW = {"errors", "values", "sources"}
 
 

@@ -1,0 +1,76 @@
+"""arq: a job that waits briefly for a slot, and is deferred when there is none."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, Never, ParamSpec, TypeVar, Unpack
+
+from arq import Retry
+from arq.constants import retry_key_prefix
+
+from admission.integrations.handback import WAIT, Placing, Run, check_use
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from admission import AsyncGuard
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def admitted(
+    guard: AsyncGuard, *, lane: str = "default", wait: float = WAIT, **place: Unpack[Placing]
+) -> Callable[[Callable[P, Coroutine[Any, Any, T]]], Callable[P, Coroutine[Any, Any, T]]]:
+    """Return a decorator for the function of an arq job, which places one call and returns; the call outlives it.
+
+    When no slot is free in time, the provider refuses the call until then, or nobody can say, the job is
+    deferred: the same job, and no try counted. Called directly, outside of a worker, it raises instead.
+
+    Args:
+        guard: An `AsyncGuard`, made at module level.
+        lane: The class of traffic.
+        wait: Seconds to stand in line before the job is handed back; less than its time limit, by the time of a dial.
+        place: `track`, `call_id`, `rejected` and `retry`, as `guard.place` takes them.
+
+    Raises:
+        ConfigurationError: The decorator is used wrongly; the text says the mend.
+    """
+    check_use(guard, wait)
+    block = guard.place(lane=lane, timeout=wait, **place)
+
+    def decorate(fn: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+        block(fn)  # refuses what cannot be a job
+
+        @functools.wraps(fn)
+        async def job(*args: P.args, **kwargs: P.kwargs) -> T:
+            run = Run(block)
+
+            @functools.wraps(fn)
+            async def watched(*args: P.args, **kwargs: P.kwargs) -> T:
+                run.begin()
+                try:
+                    return await fn(*args, **kwargs)
+                except BaseException as error:
+                    run.failed(error)
+                    raise
+
+            try:
+                return await block(watched)(*args, **kwargs)
+            except Exception as error:
+                delay = run.delay(error)
+                if delay is None:
+                    raise
+                return await _hand_back(args[0] if args else None, error, delay)
+
+        return job
+
+    return decorate
+
+
+async def _hand_back(ctx: object, error: Exception, delay: float) -> Never:
+    """Have the worker run the job later. It counts every start as a try: this one is taken off again."""
+    if not isinstance(ctx, dict) or not {"job_id", "redis"} <= ctx.keys():
+        raise error
+    await ctx["redis"].decr(retry_key_prefix + ctx["job_id"])
+    raise Retry(defer=delay) from error

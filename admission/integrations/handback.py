@@ -1,0 +1,140 @@
+"""What the task queues share: which errors hand a job back to its queue, and after how long. Imports none of them.
+
+A job is handed back while it is sure that it dialled nobody: its function has not begun, or the provider refused the
+call. Whatever else its function raises is the job's own error, and its queue's business.
+"""
+
+from __future__ import annotations
+
+import functools
+import random
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, ParamSpec, TypedDict, TypeVar
+
+from admission import AsyncGuard, Closed, ConfigurationError, Guard, Refused, Unavailable, current_reservation
+from admission.core.exits import RefusedCall, judge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from admission.base import BlockBase
+    from admission.guard import Block
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+WAIT = 2.0
+"""Seconds for which a job stands in line before it is handed back."""
+UNTOLD = 1.0
+"""Seconds until another try, where whoever refused did not say."""
+LONGEST = 30.0
+"""Seconds until another try at most: sooner than told does no harm, since the ledger knows."""
+SPREAD = 1.25
+"""Jobs that were refused together come back up to this many times later, each at a moment of its own."""
+
+
+class Placing(TypedDict, total=False):
+    """What is passed on to `guard.place`, whose docstring explains it."""
+
+    track: bool
+    call_id: Callable[[Any], object] | None
+    rejected: Callable[[BaseException], bool] | None
+    retry: bool
+
+
+class Run:
+    """One run of a job.
+
+    Args:
+        block: The guard's decorator for it.
+    """
+
+    __slots__ = ("_begun", "_block", "_refusal", "_retry_after")
+
+    def __init__(self, block: BlockBase) -> None:
+        self._block = block
+        self._begun = False
+        self._refusal: BaseException | None = None
+        """What the function raised at last, if that says that the provider refused the call."""
+        self._retry_after: float | None = None
+
+    def begin(self) -> None:
+        """The function begins, and may dial at any moment."""
+        self._begun, self._refusal = True, None
+
+    def failed(self, error: BaseException) -> None:
+        """The function raised: judge that as the guard does."""
+        way = judge(current_reservation()._booking, error, self._block._rejected)  # noqa: SLF001 - the guard's own rule
+        if isinstance(way, RefusedCall):
+            self._refusal, self._retry_after = error, way.retry_after
+
+    def delay(self, error: Exception) -> float | None:
+        """Return the seconds after which the job may come back; `None` for an error that does not hand it back."""
+        if error is self._refusal:
+            told = self._retry_after
+        elif self._begun and self._refusal is None:
+            return None
+        elif isinstance(error, (Refused, Unavailable)):
+            told = error.retry_after
+        elif isinstance(error, Closed):
+            told = None
+        else:
+            return None
+        return min(LONGEST, UNTOLD if told is None else told) * random.uniform(1.0, SPREAD)  # noqa: S311 - no secret
+
+
+def check_use(guard: object, wait: object) -> None:
+    """Refuse what is no guard, and a wait without an end.
+
+    Raises:
+        ConfigurationError: With the mend.
+    """
+    if not isinstance(guard, (Guard, AsyncGuard)):
+        raise ConfigurationError("write @admitted(guard, lane=..., wait=...): the guard comes first")
+    if wait is None:
+        raise ConfigurationError(
+            "wait=None would keep a worker for ever: give seconds, after which it hands the job back"
+        )
+
+
+def job_of(
+    guard: Guard, block: Block, fn: Callable[P, T], hand_back: Callable[[Exception, float], T]
+) -> Callable[P, T]:
+    """Return a function as a job that places one call.
+
+    Args:
+        guard: The guard.
+        block: Its `place`.
+        fn: The job's function.
+        hand_back: Takes what the guard raised, and seconds: gives the running job back to its queue, and raises or
+            returns what its worker needs for that. Raises the error where no worker runs a job.
+    """
+    block(fn)  # refuses what cannot be a job
+
+    @functools.wraps(fn)
+    def job(*args: P.args, **kwargs: P.kwargs) -> T:
+        run = Run(block)
+
+        @functools.wraps(fn)
+        def watched(*args: P.args, **kwargs: P.kwargs) -> T:
+            run.begin()
+            try:
+                return fn(*args, **kwargs)
+            except BaseException as error:
+                run.failed(error)
+                raise
+
+        try:
+            return block(watched)(*args, **kwargs)
+        except Exception as error:
+            delay = run.delay(error)
+            if delay is None:
+                raise
+            return hand_back(error, delay)
+        finally:
+            # Worker processes end without the interpreter's exit, which would deliver what was noted. Whatever comes
+            # here, a time limit too, says nothing of the job any more.
+            with suppress(Exception):
+                guard.status()
+
+    return job

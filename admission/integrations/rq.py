@@ -1,0 +1,56 @@
+"""RQ: a job that waits briefly for a slot, and is scheduled anew when there is none."""
+
+from __future__ import annotations
+
+import math
+import sys
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack
+
+from rq import Retry, get_current_job
+
+from admission.errors import ConfigurationError
+from admission.integrations.handback import WAIT, Placing, check_use, job_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from admission import Guard
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def admitted(
+    guard: Guard, *, lane: str = "default", wait: float = WAIT, **place: Unpack[Placing]
+) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Return a decorator for the function of an RQ job, which places one call and returns; the call outlives it.
+
+    When no slot is free in time, the provider refuses the call until then, or nobody can say, the job is
+    scheduled anew: the same job, and no try of its `Retry` counted. Called directly,
+    outside of a worker, it raises instead.
+
+    Args:
+        guard: A `Guard`, made at module level.
+        lane: The class of traffic.
+        wait: Seconds to stand in line before the job is handed back; less than its time limit, by the time of a dial.
+        place: `track`, `call_id`, `rejected` and `retry`, as `guard.place` takes them.
+
+    Raises:
+        ConfigurationError: The decorator is used wrongly; the text says the mend.
+    """
+    check_use(guard, wait)
+    block = guard.place(lane=lane, timeout=wait, **place)
+
+    def decorate(fn: Callable[P, T]) -> Callable[P, T]:
+        if hasattr(fn, "delay"):
+            raise ConfigurationError("put @admitted(...) below @job, so that what a worker runs is guarded")
+        return job_of(guard, block, fn, _hand_back)
+
+    return decorate
+
+
+def _hand_back(error: Exception, delay: float) -> Any:  # noqa: ANN401 - in place of what the job's function returns
+    """Return what has the worker schedule the running job anew: the same id, and no try of its own `Retry` counted."""
+    if get_current_job() is None:
+        raise error
+    return Retry(max=sys.maxsize, interval=math.ceil(delay))
