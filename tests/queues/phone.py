@@ -1,0 +1,114 @@
+"""What the jobs of all queues do in a worker process: dial a contact once, or run into the trouble that the test wants.
+
+A contact is marked in the users' own store just before its dial (`SET NX`), so that a job that is delivered again, or
+runs twice, does not dial it again. A mark that still says `begun` when its job is gone is an unknown contact: only the
+provider can say whether it was dialled.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import time
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import httpx
+import redis
+
+from admission import AsyncGuard, CallRejected, Guard, Policy, PureTalk, RedisLedger, current_reservation
+
+SETUP = json.loads(os.environ["QUEUES_SETUP"])
+"""Where everything is, and how the guard decides: see `crew.Stage`."""
+WAIT = SETUP["wait"]
+REDIS = SETUP["redis"]
+BEGUN = b"begun"
+
+store = redis.Redis.from_url(REDIS)
+
+
+def _made(of, client):
+    source = PureTalk(SETUP["key"], base_url=SETUP["api"], client=client)
+    return of(source, RedisLedger(REDIS), account=SETUP["account"], policy=Policy(**SETUP["policy"]))
+
+
+def make_guard():
+    return _made(Guard, httpx.Client(verify=False))
+
+
+def make_async_guard():
+    return _made(AsyncGuard, httpx.AsyncClient(verify=False))
+
+
+def note_run(contact):
+    """Note that a worker runs the contact's job, whatever becomes of it."""
+    store.hincrby("runs", contact, 1)
+
+
+def counted(fn):
+    """Count the runs of a job, those too that are handed back."""
+
+    @functools.wraps(fn)
+    def job(contact):
+        note_run(contact)
+        return fn(contact)
+
+    return job
+
+
+def may_dial(contact):
+    """Mark a contact; `False` when it was marked before, and then give the slot back."""
+    if store.set(f"mark:{contact}", BEGUN, nx=True):
+        return True
+    store.incr("found")
+    current_reservation().cancel()
+    return False
+
+
+def dial(contact):
+    """Place one call."""
+    if not may_dial(contact):
+        return
+    trouble = (store.getdel(f"trouble:{contact}") or b"").decode()
+    if trouble.endswith("before"):
+        _hang(contact, trouble)
+    call_id = _post(contact)
+    if trouble.endswith("after"):
+        _hang(contact, trouble)
+    store.set(f"mark:{contact}", call_id)
+
+
+def _post(contact):
+    headers = {"X-API-KEY": SETUP["key"], "Content-Type": "application/json"}
+    request = Request(f"{SETUP['api']}/calls", body(contact), headers)
+    try:
+        with urlopen(request, timeout=30) as answer:
+            return json.load(answer)["call_id"]
+    except HTTPError as error:
+        error.close()
+        if error.code == httpx.codes.TOO_MANY_REQUESTS:
+            raise refused(contact, error.headers) from error
+        raise
+
+
+def body(contact):
+    return json.dumps({"duration": SETUP["call"], "metadata": {"contact": contact}}).encode()
+
+
+def refused(contact, headers):
+    """Return the error for a call that the provider refused; its contact may be dialled anew."""
+    store.delete(f"mark:{contact}")
+    return CallRejected(float(headers.get("Retry-After", 0)))
+
+
+def _hang(contact, trouble):
+    """Stand still until a time limit raises (`soft`), or something worse happens."""
+    store.set(f"at:{contact}", os.getpid())
+    while True:
+        try:
+            while True:
+                time.sleep(0.01)  # in steps: an exception that is set in a thread waits for the end of a call
+        except Exception:
+            if trouble.startswith("soft"):
+                raise

@@ -1,0 +1,45 @@
+"""RQ, with a scheduler."""
+
+from rq import Queue, Retry
+
+from tests.queues.crew import Crew
+
+
+class RqCrew(Crew):
+    budget = 1
+
+    def __init__(self, stage):
+        super().__init__(stage)
+        self._queue = Queue(connection=self.connection)
+
+    def command(self):
+        return ["-m", "tests.queues.rq_worker", str(self.stage.workers)]
+
+    def enqueue(self, contact, trouble=""):
+        limit = self.stage.soft if trouble.startswith("soft") else 60
+        self._queue.enqueue(
+            "tests.queues.rq_worker.dial", contact, retry=Retry(max=self.budget), job_timeout=limit, result_ttl=0
+        )
+
+    def is_idle(self):
+        registries = (self._queue.scheduled_job_registry, self._queue.started_job_registry)
+        keys = [registry.key for registry in registries]
+        lists = [self._queue.key, self._queue.intermediate_queue_key]
+        return not any([*map(self.connection.zcard, keys), *map(self.connection.llen, lists)])
+
+    def kill(self, pid, contact):
+        horse = next((process for process in self.family() if process.pid == pid), None)
+        if horse is None:
+            return
+        if contact.endswith("before"):
+            horse.kill()  # its worker sees to the job
+            return
+        horse.parent().kill()
+        horse.kill()
+        registry = self._queue.started_job_registry
+        for entry in self.connection.zrange(registry.key, 0, -1):
+            job = self._queue.fetch_job(entry.decode().split(":")[0])
+            if job is not None and job.args == (contact,):
+                # As if its time without a sign of life, a minute and more, were over.
+                self.connection.zadd(registry.key, {entry: 1})
+        registry.cleanup()

@@ -1,0 +1,104 @@
+"""Every task queue with real workers on a real Redis, judged by the provider: who was dialled, and how many at once."""
+
+import random
+from contextlib import contextmanager
+
+import pytest
+
+from admission import Policy
+from tests.integration.fleet_sides import side
+from tests.queues.conftest import LIMIT
+from tests.waiting import wait_until
+
+JOBS = 200
+PATIENCE = 90.0
+"""Seconds that everything may take on a busy machine."""
+
+
+@contextmanager
+def watching(crew, provider):
+    """Tell what the workers said when the test fails; give a guard of this process's own on the same account."""
+    policy = Policy(**crew.stage.policy, timeout=20.0)
+    try:
+        with side("sync", provider, crew.stage.redis, crew.stage.account, policy) as guard:
+            yield guard
+    except BaseException as error:
+        error.add_note(crew.complaints()[-6000:])
+        raise
+
+
+def contacts_with_trouble(crew):
+    """Return the contacts in random order; some of their first jobs run into a time limit, or are killed."""
+    kinds = ["soft", *(["hard"] if crew.hard else []), "kill"]
+    troubles = [f"{kind}-{when}" for kind in kinds for when in ("before", "after")]
+    contacts = troubles + [f"contact-{number}" for number in range(JOBS - len(troubles))]
+    for trouble in troubles:
+        crew.connection.set(f"trouble:{trouble}", trouble)
+    random.shuffle(contacts)
+    return contacts, troubles
+
+
+def clear_up(crew, provider, contacts):
+    """Look after the contacts of which nobody knows, once their jobs are gone, and return how many need a new job.
+
+    A mark without a call: only the provider knows whether there was one. No mark: the job was lost.
+    """
+    dialled = set(provider.dialled())
+    left = 0
+    for contact in contacts:
+        if contact in dialled:
+            continue
+        crew.connection.delete(f"mark:{contact}")
+        crew.enqueue(contact)
+        left += 1
+    return left
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_every_contact_is_dialled_once_whatever_becomes_of_its_workers(hire, provider):
+    with hire() as crew, watching(crew, provider) as guard:
+        contacts, troubles = contacts_with_trouble(crew)
+        provider.fake.set_foreign(LIMIT)
+        first, others = contacts[: crew.stage.workers], contacts[crew.stage.workers :]
+        for contact in first:
+            crew.enqueue(contact, contact if contact in troubles else "")
+        crew.start()
+        # Saturation and refusals cost no job a try of its own, however often it is handed back.
+        wait_until(lambda: max(map(int, crew.connection.hvals("runs")), default=0) > crew.budget + 1, PATIENCE)
+        provider.fake.refuse_next(3, retry_after=0.2)
+        provider.fake.set_foreign(0)
+        for contact in others:
+            crew.enqueue(contact, contact if contact in troubles else "")
+        for contact in ("kill-before", "kill-after"):
+            pid = int(wait_until(lambda contact=contact: crew.connection.get(f"at:{contact}"), PATIENCE))
+            crew.kill(pid, contact)
+        # A new version of the jobs is rolled out meanwhile.
+        crew.stop()
+        crew.start()
+        wait_until(crew.is_idle, PATIENCE)
+        # What was killed after its dial was delivered again, and not dialled again.
+        assert int(crew.connection.get("found") or 0) >= 1
+        while clear_up(crew, provider, contacts):
+            wait_until(crew.is_idle, PATIENCE)
+        crew.stop()
+        assert sorted(provider.dialled()) == sorted(contacts)
+        assert (provider.fake.overshoots, provider.fake.peak) == (0, LIMIT)
+        guard.check_whole(LIMIT)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(200)
+def test_the_last_notes_of_a_process_are_delivered_before_it_ends(hire, provider):
+    # A slot whose note was lost stays booked for a minute.
+    with hire(policy={"placement_timeout": 60.0}, workers=2, jobs_per_process=1) as crew:
+        contacts = [f"contact-{number}" for number in range(2 * LIMIT)]
+        with watching(crew, provider) as guard:
+            for contact in contacts:
+                crew.enqueue(contact)
+            crew.start()
+            wait_until(lambda: len(provider.dialled()) == len(contacts), PATIENCE)
+            wait_until(crew.is_idle, PATIENCE)
+            crew.stop()
+            guard.check_whole(LIMIT)
+    assert sorted(provider.dialled()) == sorted(contacts)
