@@ -51,8 +51,62 @@ class Stage:
     jobs_per_process: int | None = None
 
 
-class Crew:
-    """What all have in common.
+class Processes:
+    """A command and all processes that come of it."""
+
+    def __init__(self):
+        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - `close` closes it
+        self._popen = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.close()
+
+    def run(self, command, **more):
+        """Start the command, in a session of its own."""
+        self._popen = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=self._log,
+            start_new_session=True,
+            **more,
+        )
+
+    def family(self):
+        """Return the processes, those too whose parents are gone: they have their session in common."""
+        found = []
+        for process in psutil.process_iter() if self._popen is not None else ():
+            with suppress(ProcessLookupError, PermissionError):
+                if os.getsid(process.pid) == self._popen.pid:
+                    found.append(process)
+        return found
+
+    def kill_all(self):
+        for process in self.family():
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        if self._popen is not None:
+            self._popen.wait()
+
+    def stop(self):
+        """Have the command end as it does when it is told to."""
+        self._popen.send_signal(signal.SIGTERM)
+        self._popen.wait(PATIENCE)
+
+    def complaints(self):
+        self._log.seek(0)
+        return self._log.read()
+
+    def close(self):
+        self.kill_all()
+        self._log.close()
+
+
+class Crew(Processes):
+    """What all crews have in common.
 
     Attributes:
         budget: Tries that the queue itself grants a job.
@@ -63,10 +117,9 @@ class Crew:
     hard = False
 
     def __init__(self, stage):
+        super().__init__()
         self.stage = stage
         self.connection = redis.Redis.from_url(stage.redis)
-        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - `close` closes it
-        self._popen = None
 
     def command(self):
         """Return the arguments of Python that run the workers."""
@@ -81,29 +134,8 @@ class Crew:
         raise NotImplementedError
 
     def start(self):
-        environ = os.environ | {
-            "QUEUES_SETUP": json.dumps(asdict(self.stage)),
-            "PYTHONPATH": str(ROOT),
-            "PYTHONWARNINGS": "default",
-        }
-        self._popen = subprocess.Popen(
-            [sys.executable, *self.command()],
-            cwd=ROOT,
-            env=environ,
-            stdin=subprocess.DEVNULL,
-            stdout=self._log,
-            stderr=self._log,
-            start_new_session=True,
-        )
-
-    def family(self):
-        """Return the workers' processes, those too whose parents are gone: they have a session of their own."""
-        found = []
-        for process in psutil.process_iter() if self._popen is not None else ():
-            with suppress(ProcessLookupError, PermissionError):
-                if os.getsid(process.pid) == self._popen.pid:
-                    found.append(process)
-        return found
+        environ = os.environ | {"QUEUES_SETUP": json.dumps(asdict(self.stage)), "PYTHONPATH": str(ROOT)}
+        self.run([sys.executable, *self.command()], cwd=ROOT, env=environ)
 
     def kill(self, pid, contact):
         """Kill the process that runs a contact's job, and all that belongs to it, as a power cut would; go on anew."""
@@ -112,23 +144,6 @@ class Crew:
             self.kill_all()
             self.start()
 
-    def kill_all(self):
-        for process in self.family():
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
-        if self._popen is not None:
-            self._popen.wait()
-
-    def stop(self):
-        """Have the workers end as they do when they are told to."""
-        self._popen.send_signal(signal.SIGTERM)
-        self._popen.wait(PATIENCE)
-
-    def complaints(self):
-        self._log.seek(0)
-        return self._log.read()
-
     def close(self):
-        self.kill_all()
+        super().close()
         self.connection.close()
-        self._log.close()
