@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Never, ParamSpec, TypeVar
 
 from admission import direct
@@ -50,7 +51,7 @@ class AsyncGuard(GuardBase):
         """Make a guard from the environment; keywords, those of the constructor, override it.
 
         Reads `PURETALK_API_KEY`, `PURETALK_BASE_URL`, `ADMISSION_REDIS_URL` (or `ADMISSION_LEDGER=memory`) and
-        `ADMISSION_ACCOUNT`.
+        `ADMISSION_ACCOUNT`. All else, as `hooks` and `policy`, is given by keyword.
 
         Raises:
             ConfigurationError: Something is missing; the text names the variable.
@@ -238,6 +239,7 @@ class AsyncGuard(GuardBase):
             refused()
 
     async def _read(self, t0: int) -> None:
+        began = self._clock.now()
         fetched = Fetched(t0, Outcome.ABANDONED)
         try:
             async with asyncio.timeout(self._timeout + 1.0):
@@ -246,7 +248,7 @@ class AsyncGuard(GuardBase):
         except Exception as error:  # noqa: BLE001 - mapped in one place
             fetched = outcome_of(t0, error)
         finally:
-            self._post(fetched)
+            self._post(replace(fetched, took=self._clock.now() - began))
 
 
 class AsyncBlock(BlockBase):
@@ -322,11 +324,17 @@ class AsyncBlock(BlockBase):
             box = LoopBox(guard._clock)
             want = guard._want(box, self._lane, self._kind, self._timeout)
         try:
-            plan = plans.admit(want, guard._schedule(), guard._mint, guard._timeout, asked=asked)
-            booking = await guard._run(plan, want.box)  # type: ignore[arg-type]  # this guard's own box
-            return Reservation(booking, guard.account, guard._post, guard._clock), want
-        except BaseException:
+            told = False
+            while True:
+                plan = plans.admit(want, guard._schedule(), guard._mint, guard._timeout, asked=asked)
+                booking = await guard._run(plan, want.box)  # type: ignore[arg-type]  # this guard's own box
+                # Told once: a hook that is always too slow costs each caller one more claim and no more.
+                if told or guard._tell_admitted(want, booking):
+                    return Reservation(booking, guard.account, guard._post, guard._clock), want
+                told, asked = True, False
+        except BaseException as error:
             guard._post(GiveUp(want))
+            guard._tell_refused(want, error)
             raise
 
     async def _admit_again(

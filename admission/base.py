@@ -6,25 +6,28 @@ import inspect
 import itertools
 import logging
 from collections import deque
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
 
 from admission.clerk import DRAIN, Clerk
 from admission.core import plans
 from admission.core.desk import Desk
 from admission.core.exits import RefusedCall
-from admission.core.messages import Fetched, Message, SetPause, Want
+from admission.core.messages import Fetched, Message, SayEnded, SetPause, Want
 from admission.errors import CallRejected, Closed, ConfigurationError, UsageError
 from admission.ledger.memory import MemoryLedger
 from admission.ledger.wire import Kind, Outcome
 from admission.process import PerProcess, process_token
 from admission.reservation import encloses
 from admission.schedule import Schedule
+from admission.telling import Telling
 from admission.values import Lane, Policy, Usage, check_name, check_source_timeout, check_timeout, clean_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from admission.core.messages import Box
+    from admission.core.messages import Booking, Box
+    from admission.hooks import Hook
     from admission.loops import LoopTasks
     from admission.reservation import Reservation
     from admission.schedule import Stop, Wait
@@ -37,50 +40,6 @@ _GUARDS = itertools.count()
 
 UNSET: Any = type("Unset", (), {"__repr__": lambda _: "the policy's"})()
 """An argument that was not given: the policy's value counts."""
-
-TEXTS = {
-    "late_placement": "reservation %(reservation)s was placed after its deadline; raise placement_timeout",
-    "refused_by_provider": "the provider refused reservation %(reservation)s (retry after: %(retry_after)s s)",
-    "reading_failed": "the provider could not be read: %(error)s",
-    "reading_final": "the provider refuses this process's readings: %(error)s",
-    "reading_overlapping": "a reading was dropped: it overlaps the newest one",
-    "reading_too_old": "a reading was dropped: it took longer than max_staleness",
-    "reading_cached": "a reading was dropped: the provider repeated an old answer",
-    "reading_disbelieved": "the provider counts %(count)s calls of %(account)s, fewer than the %(held)s that are held: "
-    "it miscounts, or visibility_lag is too low",
-    "limit_changed": "the provider's limit of %(account)s is %(limit)s now (before: %(before)s)",
-    "limit_zero": "the provider's limit of %(account)s is 0 (before: %(before)s): nobody is admitted until it rises",
-    "usage_stale": "the newest reading of %(account)s is %(age)s s old: nobody is admitted until a new one comes in",
-    "refused_again": "the provider refuses one call of %(account)s after another though by its count there is room "
-    "(cool-down: %(cooling)s s): its limit is lower than it says, or it limits the pace; set headroom or "
-    "starts_per_second",
-    "line_stands": "nobody was admitted on %(account)s for %(seconds)s s though callers wait; the provider counts "
-    "%(count)s of %(limit)s, of which %(held)s are held",
-    "visibility_lag_short": "a live call was not in the count after %(seen)s s; raise visibility_lag, it is %(own)s s",
-    "policies_differ": "policies of this account differ; the stricter of each counts: %(agreed)s (own: %(own)s)",
-    "lapsed": "%(reservations)s reservations lapsed: their processes were not heard, or max_call_duration was over",
-    "lapsed_process": "the ledger of %(account)s had given this process up; everything is told again",
-    "new_epoch": "the ledger of %(account)s lost its data or began anew (epoch %(epoch)s); everything is told again",
-    "lane_changed": "lane %(lane)s is served by other settings now: %(settings)s (before: %(before)s)",
-    "handed_back": "reservation %(reservation)s was not taken within a second and given back: a stalled loop or thread",
-    "lanes_told": "lanes of %(account)s were declared or set: %(lanes)s",
-    "lanes_refused": "lanes of %(account)s were refused, there are too many: %(lanes)s",
-    "clock_jumped": "the clock of the ledger of %(account)s jumped forward by %(seconds)s s",
-    "ledger_down": "the ledger of %(account)s does not answer: %(error)s; notes are kept until it does",
-    "note_lost": "more than %(kept)s notes are kept for the ledger: the oldest was dropped",
-}
-"""The log records, by event name; each has `event` and its facts as `extra`."""
-
-
-QUIET = {"refused_by_provider", "reading_cached", "reading_overlapping", "lanes_told"}
-"""What is no warning: it happens in a fleet that works."""
-
-
-def log_event(event: str, /, **facts: object) -> None:
-    """Write one event of a desk to the logger `admission`."""
-    level = logging.INFO if event in QUIET else logging.WARNING
-    extra = {"event": event, **{f"admission_{name}": value for name, value in facts.items()}}
-    logger.log(level, TEXTS[event], facts, extra=extra)
 
 
 class Ledger(Protocol):
@@ -106,6 +65,8 @@ class GuardBase:
         wait: A tenacity `wait`: when a waiter attempts. `None`: jittered, exponential from 0.1 to 2 s. A waiter is
             woken when there is something for it anyway, so this matters only where `stop` counts attempts.
         stop: A tenacity `stop`: when a waiter gives up. `None`: only at its timeout.
+        hooks: Callables that take one event each, see `admission.hooks`: for metrics, traces, or alarms of your own.
+            While there are any, the ledger is asked every few seconds how the account stands; the provider never is.
 
     Raises:
         ConfigurationError: A setting cannot work; the text says which, and the mend.
@@ -121,6 +82,7 @@ class GuardBase:
         lanes: Iterable[Lane] = (),
         wait: Wait | None = None,
         stop: Stop | None = None,
+        hooks: Iterable[Hook] = (),
     ) -> None:
         for name in ("fetch", "afetch"):
             if not callable(getattr(source, name, None)):
@@ -135,6 +97,7 @@ class GuardBase:
         if not isinstance(self.policy, Policy):
             raise ConfigurationError(f"policy={policy!r}: give a Policy")
         self._lanes = {check_lane(lane).name: lane for lane in lanes}
+        self._telling = Telling(self.account, hooks, self._lanes)
         self._source = source
         self._own_ledger = ledger is None
         self._ledger: Ledger = MemoryLedger() if ledger is None else ledger
@@ -191,7 +154,8 @@ class GuardBase:
             lanes=self._lanes.values(),
             source_timeout=self._timeout,
             fetch=self._begin_reading,
-            report=log_event,
+            report=self._telling.report,
+            samples=bool(self._telling),
         )
         return clerk, desk
 
@@ -216,7 +180,9 @@ class GuardBase:
         """Return what one caller wants, its deadline counted from now."""
         check_name("lane", lane)
         if self._closed:
-            raise Closed("the guard is closed")
+            error = Closed("the guard is closed")
+            self._telling.refused(lane, kind, error, 0.0)
+            raise error
         timeout = self.policy.timeout if timeout is UNSET else timeout
         if timeout is None and encloses(self.account):
             raise ConfigurationError(
@@ -245,6 +211,20 @@ class GuardBase:
         )
         again.asked = True
         return again
+
+    def _tell_admitted(self, want: Want, booking: Booking) -> bool:
+        """Tell the hooks; return whether the caller may still dial after them, or give its slot back."""
+        if not self._telling:
+            return True
+        self._telling.admitted(booking)
+        if self._clock.now() <= booking.deadline:
+            return True
+        self._post(SayEnded(booking.rid, placed=False))
+        want.rid, want.again = self._mint(), True
+        return False
+
+    def _tell_refused(self, want: Want, error: BaseException) -> None:
+        self._telling.refused(want.lane, want.kind, error, self._clock.now() - want.since)
 
     def _log_undelivered(self) -> None:
         desk = self._my_desk()
@@ -399,11 +379,25 @@ def check_kind(*, track: bool, call_id: object, misuse: tuple[object, ...], made
 def outcome_of(t0: int, answer: object) -> Fetched:
     """Return what an attempt to read the provider came to: the one place where a source's errors are mapped."""
     if isinstance(answer, Usage):
-        return Fetched(t0, Outcome.READ, usage=answer)
+        return Fetched(t0, Outcome.READ, usage=answer, kind="")
     if isinstance(answer, ConfigurationError):
-        return Fetched(t0, Outcome.FINAL, error=answer)
+        return Fetched(t0, Outcome.FINAL, error=answer, kind="configuration")
     if isinstance(answer, UsageError):
-        return Fetched(t0, Outcome.PASSING, error=answer)
+        return Fetched(t0, Outcome.PASSING, error=answer, kind=_kind_of(answer.status))
     if isinstance(answer, Exception):
-        return Fetched(t0, Outcome.PASSING, error=UsageError(f"the source raised {type(answer).__name__}: {answer}"))
-    return Fetched(t0, Outcome.PASSING, error=UsageError(f"the source returned {type(answer).__name__}, not Usage"))
+        error = UsageError(f"the source raised {type(answer).__name__}: {answer}")
+        kind = "no_answer" if isinstance(answer, TimeoutError) else "source_error"
+        return Fetched(t0, Outcome.PASSING, error=error, kind=kind)
+    error = UsageError(f"the source returned {type(answer).__name__}, not Usage")
+    return Fetched(t0, Outcome.PASSING, error=error, kind="bad_answer")
+
+
+def _kind_of(status: int | None) -> str:
+    """Return what kind of error an HTTP status stands for; `None`: there was no answer."""
+    if status is None:
+        return "no_answer"
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return "rate_limited"
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return "server_error"
+    return "client_error" if status >= HTTPStatus.BAD_REQUEST else "bad_answer"

@@ -137,6 +137,8 @@ class Clerk:
         self._starting = threading.RLock()
         self._desks: weakref.WeakValueDictionary[str, Desk] = weakref.WeakValueDictionary()
         self._active: dict[str, Desk] = {}
+        self._sampled: weakref.WeakSet[Desk] = weakref.WeakSet()
+        """Desks that ask how their account stands even if nothing is under way; that alone keeps no guard alive."""
         self._retry_at: float | None = None
         """When the store is tried again, after it did not serve anybody."""
         self._retry_after = RETRY_FIRST
@@ -242,6 +244,9 @@ class Clerk:
             for desk in list(self._desks.values()):
                 desk.look_again(now)
                 self._active[desk.process] = desk
+        for at, desk in self._samples():
+            if now >= at:
+                self._active[desk.process] = desk
         for desk in self._active.values():
             desk.tick(now)
         if self._retry_at is None or now >= self._retry_at:
@@ -250,11 +255,16 @@ class Clerk:
             desk.check_closed()
             if not desk.outbox and desk.wake_at() is None:
                 del self._active[process]
-        return bool(self._active) or not self._inbox.empty()
+        return bool(self._active) or bool(self._samples()) or not self._inbox.empty()
+
+    def _samples(self) -> list[tuple[float, Desk]]:
+        """Return when desks ask how their accounts stand."""
+        return [(at, desk) for desk in self._sampled if (at := desk.sample_at()) is not None]
 
     def _wait(self, now: float) -> float | None:
         """Return how long to wait for messages, real seconds; `None` where a virtual clock will ring."""
         times = [time for desk in self._active.values() if (time := desk.wake_at()) is not None]
+        times += [at for at, _ in self._samples()]
         earliest = now if self._retry_at is None else self._retry_at
         times += [max(earliest, self._may_send_at(desk)) for desk in self._active.values() if desk.outbox]
         if not times:
@@ -295,6 +305,7 @@ class Clerk:
     def _hand_over(self, desk: Desk, message: Message) -> None:
         if desk.process not in self._active:
             self._desks[desk.process] = self._active[desk.process] = desk
+            self._sampled.add(desk)
         desk.handle(message, self.clock.now())
 
     def _offer(self, process: str, seats: list[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Never, ParamSpec, TypeVar
 
 from admission import direct
@@ -48,7 +49,7 @@ class Guard(GuardBase):
         """Make a guard from the environment; keywords, those of the constructor, override it.
 
         Reads `PURETALK_API_KEY`, `PURETALK_BASE_URL`, `ADMISSION_REDIS_URL` (or `ADMISSION_LEDGER=memory`) and
-        `ADMISSION_ACCOUNT`.
+        `ADMISSION_ACCOUNT`. All else, as `hooks` and `policy`, is given by keyword.
 
         Raises:
             ConfigurationError: Something is missing; the text names the variable.
@@ -208,13 +209,14 @@ class Guard(GuardBase):
         threading.Thread(target=self._read, args=(t0,), name="admission-reader", daemon=True).start()
 
     def _read(self, t0: int) -> None:
+        began = self._clock.now()
         fetched = Fetched(t0, Outcome.ABANDONED)
         try:
             fetched = outcome_of(t0, self._source.fetch())
         except Exception as error:  # noqa: BLE001 - mapped in one place
             fetched = outcome_of(t0, error)
         finally:
-            self._post(fetched)
+            self._post(replace(fetched, took=self._clock.now() - began))
 
 
 class Block(BlockBase):
@@ -290,11 +292,17 @@ class Block(BlockBase):
             box = ThreadBox(guard._clock)
             want = guard._want(box, self._lane, self._kind, self._timeout)
         try:
-            plan = plans.admit(want, guard._schedule(), guard._mint, guard._timeout, asked=asked)
-            booking = guard._run(plan, want.box)  # type: ignore[arg-type]  # this guard's own box
-            return Reservation(booking, guard.account, guard._post, guard._clock), want
-        except BaseException:
+            told = False
+            while True:
+                plan = plans.admit(want, guard._schedule(), guard._mint, guard._timeout, asked=asked)
+                booking = guard._run(plan, want.box)  # type: ignore[arg-type]  # this guard's own box
+                # Told once: a hook that is always too slow costs each caller one more claim and no more.
+                if told or guard._tell_admitted(want, booking):
+                    return Reservation(booking, guard.account, guard._post, guard._clock), want
+                told, asked = True, False
+        except BaseException as error:
             guard._post(GiveUp(want))
+            guard._tell_refused(want, error)
             raise
 
     def _admit_again(

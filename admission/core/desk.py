@@ -45,6 +45,7 @@ from admission.core.messages import (
 from admission.core.outbox import Outbox
 from admission.core.ownbooks import OwnBooks
 from admission.core.reader import Reader
+from admission.core.samples import Samples
 from admission.core.spans import booking_spans, millis, wait_ms, wire_policy
 from admission.core.states import status_of
 from admission.errors import Closed
@@ -80,6 +81,7 @@ class Desk:
         source_timeout: Seconds after which a reading of the provider is given up.
         fetch: Begins an attempt to read the provider; its `Fetched` comes back as a message.
         report: Takes what an operator should know.
+        samples: Whether it reports how the account stands every few seconds, once it has spoken to the ledger.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class Desk:
         source_timeout: float,
         fetch: Callable[[int], None],
         report: Report,
+        samples: bool = False,
     ) -> None:
         self.account = account
         self.process = process
@@ -119,6 +122,7 @@ class Desk:
         self._lanes = OwnLanes(account, lanes, self.outbox, report)
         self._agreed = self.policy.text()
         self._lapsed: int | None = None
+        self._samples = Samples(account, policy, report, lambda: self._lapsed) if samples else None
         self._looks = False
         """Whether a beat is to be sent that looks after a hint of which nothing is known here."""
         self._clock = ClockWatch()
@@ -204,16 +208,17 @@ class Desk:
 
     def _note(self, note: SayPlaced | SayLeft | SayEnded, now: float) -> None:
         if isinstance(note, SayPlaced) and note.late:
-            self.report("late_placement", account=self.account, reservation=note.rid)
+            self.report("late_placement", account=self.account, reservation=note.rid, lane=self.own.lane_of(note.rid))
         make = self.own.note(note, now)
         if make is not None:
             self.outbox.send(make)
 
     def _refused(self, note: SayRefused, now: float) -> None:
-        booking = self.own.bookings.pop(note.rid, None)
-        lane = booking.lane if booking else "default"
+        lane = self.own.lane_of(note.rid)
+        self.own.bookings.pop(note.rid, None)
         again = None if self.closed else note.again
-        self.report("refused_by_provider", account=self.account, reservation=note.rid, retry_after=note.retry_after)
+        facts = {"reservation": note.rid, "lane": lane, "retry_after": note.retry_after}
+        self.report("refused_by_provider", account=self.account, **facts)
         if again is not None:
             self.callers.ask_again(again)
             self._awake(now)
@@ -258,8 +263,21 @@ class Desk:
             times.append(self.reader.wake_at())
         return min((time for time in times if time is not None), default=None)
 
+    def sample_at(self) -> float | None:
+        """Return when it asks how the account stands; `None` while it does not."""
+        # What is said before the epoch is known is not heard.
+        return None if self._samples is None or self.closed or not self._epoch else self._samples.due_at
+
+    def _sample(self, now: float, *, beats: bool) -> None:
+        if self._samples is None or self.sample_at() is None:
+            return
+        if self._samples.is_due(now, self.beat_every if beats else 0.0):
+            if not beats or self._beat_at is None:
+                self.outbox.put(self._beat_draft(self.own.to_list(now)))
+            self.outbox.put(self._samples.draft(now))
+
     def tick(self, now: float) -> None:
-        """Do what is due: the beat, what time has freed, the reading, what was handed over and not taken."""
+        """Do what is due: the beat, what time has freed, the reading, what was handed over and not taken, a sample."""
         for booking in self.handovers.untaken(now):
             self.report("handed_back", account=self.account, reservation=booking.rid)
             self._note(SayEnded(booking.rid, placed=False), now)
@@ -269,6 +287,7 @@ class Desk:
         beats = self._beat_at is not None and now >= self._beat_at
         if beats:
             self._beat(now)
+        self._sample(now, beats=beats)
         # The newest reader goes on in time; the others look once a beat whether it still does.
         if self.callers.wants and (beats or self.reader.goes_on):
             self.reader.renew(now)
@@ -329,7 +348,12 @@ class Desk:
         """Take everything out of the outbox, made for sending now."""
         who = self._who(learnt=self.handovers.learnt(now))
         self._looks = False
-        return [(draft, who, draft.make(now)) for draft in self.outbox.take(now)]
+        batch = []
+        for draft in self.outbox.take(now):
+            request = draft.make(now)
+            draft.verb = request.verb
+            batch.append((draft, who, request))
+        return batch
 
     def _who(self, *, learnt: int = -1) -> Who:
         return Who(self.process, self._epoch, self._policy_text, learnt)
@@ -368,6 +392,8 @@ class Desk:
         if self.down is None:
             self.report("ledger_down", account=self.account, error=str(error))
         self.down = error
+        verbs = tuple(sorted({draft.verb for draft in drafts}))
+        self.report("ledger_failed", account=self.account, verbs=verbs, error=str(error))
         kept = []
         for draft in drafts:
             if draft.box is not None:

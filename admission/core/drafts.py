@@ -35,6 +35,8 @@ class Draft:
         note: It is kept until delivered, whatever becomes of the ledger.
         want: The caller that it asks for.
         reads: It belongs to the attempt to read the provider, which ends when it is not served.
+        sent_at: When it was sent last.
+        verb: What it was sent as.
     """
 
     make: Callable[[float], Request]
@@ -44,3 +46,4 @@ class Draft:
     want: Want | None = None
     reads: bool = False
     sent_at: float = 0.0
+    verb: str = ""

@@ -237,12 +237,17 @@ class GetReading:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What became of the attempt to read the provider that began at ledger time `t0`."""
+    """What became of the attempt to read the provider that began at ledger time `t0`.
+
+    `kind`: what kind of error it is, as hooks are told; `took`: seconds that the attempt took.
+    """
 
     t0: int
     outcome: Outcome
     usage: Usage | None = None
     error: Exception | None = None
+    kind: str = "abandoned"
+    took: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

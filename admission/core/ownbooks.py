@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from admission.core.messages import Booking, SayEnded, SayLeft, SayPlaced, Want
 from admission.core.spans import booking_spans, millis
 from admission.ledger.requests import Ended, Entry, Leave, Placed
-from admission.ledger.wire import Kind
+from admission.ledger.wire import DEFAULT, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -26,6 +26,11 @@ class OwnBooks:
     def add(self, booking: Booking) -> None:
         """Keep what was granted."""
         self.bookings[booking.rid] = booking
+
+    def lane_of(self, rid: str) -> str:
+        """Return a reservation's lane; `default` for one that is not known."""
+        booking = self.bookings.get(rid)
+        return DEFAULT if booking is None else booking.lane
 
     def note(self, note: SayPlaced | SayLeft | SayEnded, now: float) -> Make | None:
         """Take what a holder says; return how to make the request that tells it, `None` for an unknown reservation."""

@@ -108,7 +108,9 @@ class Reader:
         if error is not None:
             self.last_error = error
             event = "reading_final" if fetched.outcome is Outcome.FINAL else "reading_failed"
-            self._report(event, account=self._account, error=clean_text(error, 2_000))
+            self._failed(event, fetched, fetched.kind, clean_text(error, 2_000))
+        elif fetched.outcome is Outcome.ABANDONED:
+            self._failed("reading_abandoned", fetched, fetched.kind, "nobody waited for it any more")
         limit, count, stamp = (-1, -1, -1) if fetched.usage is None else usage_numbers(fetched.usage)
         retry_after = wait_ms(getattr(error, "retry_after", None))
         text = "" if error is None else clean_text(error, 200)
@@ -117,21 +119,33 @@ class Reader:
         def then(head: Head, tail: Wire, sent_at: float) -> None:
             code = Code(head.code)
             told = Written(*tail)  # type: ignore[arg-type]  # the wire's order is its own
-            self._written(fetched, code)
+            self._written(fetched, code, told.usage_age / 1000)
             self._watch.written(sent_at, fetched.usage, code, told, self._waiting_since())
 
         self._send(Draft(lambda _: reading, then, note=False, reads=True))
 
-    def _written(self, fetched: Fetched, code: Code) -> None:
+    def _failed(self, event: str, fetched: Fetched, kind: str, error: str) -> None:
+        self._report(event, account=self._account, kind=kind, error=error, latency=round(fetched.took, 6))
+
+    def _written(self, fetched: Fetched, code: Code, age: float) -> None:
         self._until = None
         self.goes_on = fetched.outcome in {Outcome.READ, Outcome.PASSING}
         error = fetched.error
         if code in DROPPED:
             error = self.last_error = UsageError(DROPPED[code])
-        elif fetched.outcome is Outcome.READ and code in {Code.OK, Code.DISBELIEVED}:
+        elif fetched.usage is not None and code in {Code.OK, Code.DISBELIEVED}:
             self.last_error = None
+            self._report(
+                "reading_taken",
+                account=self._account,
+                limit=fetched.usage.limit,
+                count=fetched.usage.count,
+                latency=round(fetched.took, 6),
+                age=age,
+            )
         if code in {Code.OVERLAPPING, *DROPPED}:
-            self._report("reading_" + code.name.lower(), account=self._account)
+            kind = code.name.lower()
+            self._failed("reading_" + kind, fetched, kind, DROPPED.get(code, "it overlaps the newest reading"))
         self._tell_watchers(error)
 
     def lost(self, error: Exception | None) -> None:

@@ -94,6 +94,8 @@ KNOWN_BY = {
     "rq": {"integrations/rq.py"},
     "arq": {"integrations/arq.py"},
     "dramatiq": {"integrations/dramatiq.py"},
+    "prometheus_client": {"integrations/prometheus.py"},
+    "opentelemetry": {"integrations/otel.py"},
 }
 
 
@@ -117,6 +119,7 @@ IMPURE = {"asyncio", "threading", "time", "random", "logging", "os", "socket", "
         "core",
         "values.py",
         "errors.py",
+        "hooks.py",
         "ledger/book.py",
         "ledger/room.py",
         "ledger/serving.py",
@@ -133,7 +136,7 @@ def test_decisions_do_no_io_and_know_no_clock(folder):
 
 
 LAYERS = [
-    {"errors", "values"},
+    {"errors", "values", "hooks"},
     {
         "ledger.wire", "ledger.requests", "ledger.replies", "ledger.checks", "ledger.rule", "ledger.line",
         "ledger.lanes", "ledger.readings", "ledger.visibility", "ledger.room", "ledger.serving", "ledger.book",
@@ -166,7 +169,7 @@ import httpx, redis, tenacity
 before = set(sys.modules)
 import admission
 extras = {
-    "rich", "uvicorn", "pytest", "celery", "rq", "arq", "dramatiq",
+    "rich", "uvicorn", "pytest", "celery", "rq", "arq", "dramatiq", "prometheus_client", "opentelemetry",
     "admission.testing", "admission.cli", "admission.integrations",
 }
 print(sorted(extras & (set(sys.modules) - before)))

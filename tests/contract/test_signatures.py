@@ -26,7 +26,7 @@ METHODS = {
     },
     "acquire": {"lane": "default", "timeout": "the policy's"},
 }
-SETTINGS = {"account": None, "policy": None, "lanes": (), "wait": None, "stop": None}
+SETTINGS = {"account": None, "policy": None, "lanes": (), "wait": None, "stop": None, "hooks": ()}
 
 FIELDS = {
     Policy: {
@@ -177,7 +177,7 @@ def test_nobody_imports_the_faces_but_themselves_and_sources_know_values_alone(p
     if layer == "sources":
         assert known <= SOURCES_KNOW
     if layer == "core":
-        assert known <= {"core", "errors", "ledger", "values"}
+        assert known <= {"core", "errors", "hooks", "ledger", "values"}
         ledgers = ("ledger.memory", "ledger.redis", "ledger.scripts")
         assert not [module for module in imported(path) if module.startswith(ledgers)]
 

@@ -1,9 +1,10 @@
 """The log records that the docs name are written, at the level that they say."""
 
+import logging
 import re
 from pathlib import Path
 
-from admission.base import QUIET, TEXTS
+from admission.telling import EVENTS
 
 PAGE = Path(__file__).parents[2] / "docs" / "unfaithful-providers.md"
 ROW = re.compile(r"^\| (.+) \| (warning|info) \|", re.MULTILINE)
@@ -16,4 +17,4 @@ def test_every_log_record_that_is_named_is_written_at_that_level():
         for event in re.findall(r"`(\w+)`", events)
     }
     assert len(levels) >= 10
-    assert {event: "info" if event in QUIET else "warning" for event in levels if event in TEXTS} == levels
+    assert {event: logging.getLevelName(EVENTS[event].level).lower() for event in levels if event in EVENTS} == levels

@@ -20,7 +20,6 @@ from hiredis import pack_command
 from redis.exceptions import ResponseError
 
 from admission import AdmissionError, Lane, Policy, Status, Usage
-from admission.base import TEXTS
 from admission.clerk import Clerk, StoreDown
 from admission.clocks import VirtualClock
 from admission.core import plans
@@ -50,6 +49,7 @@ from admission.ledger.redis.spare import RedisWay
 from admission.ledger.redis.store import RedisStore
 from admission.ledger.requests import Ask
 from admission.ledger.wire import Code, Kind, Outcome
+from admission.telling import EVENTS
 from tests.fuzz.wakes import Box
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ class Stage:
 
     @staticmethod
     def _report(event: str, /, **facts: object) -> None:
-        assert TEXTS[event] % facts
+        assert EVENTS[event].text % facts
 
     def want(self, *, join: bool) -> Want:
         seat = f"{PROCESS}.{len(self.wants)}"
