@@ -189,9 +189,20 @@ SNIPPET = """
 from typing import assert_type
 
 from admission import AsyncGuard, Guard, PureTalk, Reservation, Status, current_reservation
+from admission.hooks import Admitted, Event
 
-plain = Guard(PureTalk("key"))
+
+def hook(event: Event) -> None:
+    if isinstance(event, Admitted):
+        assert_type(event.waited, float)
+
+
+async def no_hook(event: Admitted) -> None: ...
+
+
+plain = Guard(PureTalk("key"), hooks=[hook, print])
 awaited = AsyncGuard(PureTalk("key"))
+Guard(PureTalk("key"), hooks=[no_hook])  # ERROR
 
 
 @plain.hold(timeout=5)

@@ -346,6 +346,13 @@ guard = Guard(Source(), account="acme")
 EXITS = {
     "a guard that was never used": "",
     "a guard that was never closed": "guard.acquire().release()",
+    "a guard with hooks that was never closed": """
+        from admission.hooks import Sampled
+        seen = []
+        guard = Guard(Source(), account="acme", hooks=[seen.append])
+        guard.acquire().release()
+        wait_until(lambda: [event for event in seen if isinstance(event, Sampled)])
+        """,
     "an open block": "block = guard.hold(); block.__enter__()",
     "a forgotten reservation": "guard.acquire()",
     "threads that wait": """

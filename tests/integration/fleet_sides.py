@@ -28,14 +28,15 @@ class Side:
         redis: A ledger; or where it is, see `client_at`; or a client.
         account: The account's name.
         policy: The guard's.
+        settings: More of what the guard is made of.
     """
 
     colour = ""
 
-    def __init__(self, at, redis, account, policy=POLICY):
+    def __init__(self, at, redis, account, policy=POLICY, **settings):
         client = client_at(redis) if isinstance(redis, str) else redis
         ledger = client if isinstance(client, RedisLedger) else RedisLedger(client)
-        self.guard = self._make(PureTalk(KEY, base_url=at.url), ledger, account=account, policy=policy)
+        self.guard = self._make(PureTalk(KEY, base_url=at.url), ledger, account=account, policy=policy, **settings)
         self._kept = []
 
     def submit(self, name, **more):
@@ -170,9 +171,9 @@ SIDES = {side.colour: side for side in (Threads, Tasks)}
 
 
 @contextmanager
-def side(colour, at, redis, account, policy=POLICY):
+def side(colour, at, redis, account, policy=POLICY, **settings):
     """Make a guard of a colour, and close it at the end, whatever came of it."""
-    guard = SIDES[colour](at, redis, account, policy)
+    guard = SIDES[colour](at, redis, account, policy, **settings)
     try:
         yield guard
     finally:
