@@ -1,0 +1,23 @@
+"""Each shape of dialer: its fault, as people write it, and the fault gone."""
+
+import pytest
+
+from tests.examples import campaigns
+from tests.servers import redis_server
+
+
+@pytest.fixture(scope="module")
+def redis():
+    with redis_server() as server:
+        yield server.url
+
+
+def test_a_semaphore_is_no_limit_of_the_account(redis):
+    before = campaigns.two_campaigns(redis, "before")
+    assert (before.overshoots, before.never) == (15, 15)
+
+
+def test_guarded_campaigns_share_the_account(redis):
+    after = campaigns.two_campaigns(redis, "after")
+    assert after.is_good
+    assert after.peak == 20
