@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.examples import campaigns
+from tests.examples import campaigns, runs
 from tests.servers import redis_server
 
 
@@ -21,3 +21,14 @@ def test_guarded_campaigns_share_the_account(redis):
     after = campaigns.two_campaigns(redis, "after")
     assert after.is_good
     assert after.peak == 20
+
+
+def test_runs_that_overlap_dial_the_same_free_lines(redis):
+    before = runs.overlapping_runs(redis, "before")
+    assert (before.peak, before.overshoots) == (20, 10)
+
+
+def test_guarded_runs_may_overlap(redis):
+    after = runs.overlapping_runs(redis, "after")
+    assert after.is_good
+    assert after.peak == 10
