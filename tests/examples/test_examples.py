@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.examples import campaigns, runs
+from tests.examples import campaigns, runs, web
 from tests.servers import redis_server
 
 
@@ -32,3 +32,19 @@ def test_guarded_runs_may_overlap(redis):
     after = runs.overlapping_runs(redis, "after")
     assert after.is_good
     assert after.peak == 10
+
+
+def test_events_that_are_repeated_or_lost_break_a_campaign(redis):
+    before = web.unreliable_events(redis, "before")
+    assert (before.peak, before.overshoots) == (7, 2)
+    assert before.never == 12
+
+
+def test_events_that_are_repeated_or_lost_do_not_matter_to_a_guarded_campaign(redis):
+    after = web.unreliable_events(redis, "after")
+    assert after.is_good
+    assert after.peak == 5
+
+
+def test_an_event_that_comes_early_does_not_matter_to_a_guarded_campaign(redis):
+    assert web.early_event(redis, "after").is_good
