@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.examples import campaigns, runs, web
+from tests.examples import campaigns, queues, runs, web
 from tests.servers import redis_server
 
 
@@ -21,6 +21,33 @@ def test_guarded_campaigns_share_the_account(redis):
     after = campaigns.two_campaigns(redis, "after")
     assert after.is_good
     assert after.peak == 20
+
+
+def test_tasks_that_look_before_they_dial_dial_together(redis):
+    before = queues.workers_at_once(redis, "before")
+    assert (before.peak, before.overshoots) == (6, 3)
+
+
+def test_guarded_tasks_take_turns(redis):
+    after = queues.workers_at_once(redis, "after")
+    assert after.is_good
+    assert after.peak == 3
+
+
+def test_a_task_that_is_retried_calls_a_lead_twice(redis):
+    assert queues.lost_answer(redis, "before").again == 1
+
+
+def test_a_guarded_task_does_not_dial_again_when_nobody_knows(redis):
+    assert queues.lost_answer(redis, "after").is_good
+
+
+def test_a_job_that_waits_for_a_line_is_killed_by_its_time_limit(redis):
+    assert queues.full_for_long(redis, "before").never == 4
+
+
+def test_a_guarded_job_outlives_its_time_limit(redis):
+    assert queues.full_for_long(redis, "after").is_good
 
 
 def test_runs_that_overlap_dial_the_same_free_lines(redis):
