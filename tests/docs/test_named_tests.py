@@ -8,7 +8,7 @@ NAMED = re.compile(r"`([\w/]+\.py)::(\w+)`")
 
 
 def test_every_test_that_is_named_exists():
-    pages = [page.read_text("utf-8") for page in (ROOT / "docs").glob("*.md")]
+    pages = [page.read_text("utf-8") for page in (ROOT / "docs").rglob("*.md")]
     named = {found for page in pages for found in NAMED.findall(page)}
     assert len(named) > 30
     missing = {
