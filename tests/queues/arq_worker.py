@@ -1,7 +1,6 @@
 """The settings of the test's arq workers."""
 
 import asyncio
-import os
 
 import httpx
 from arq import func
@@ -17,21 +16,15 @@ guard = phone.make_async_guard()
 async def place(ctx, contact):
     if not phone.may_dial(contact):
         return
-    trouble = (phone.store.getdel(f"trouble:{contact}") or b"").decode()
-    if trouble.endswith("before"):
-        await hang(ctx, contact)
+    if phone.runs_into(contact, "before"):
+        await ctx["never"].wait()
     answer = await ctx["http"].post(f"{phone.SETUP['api']}/calls", content=phone.body(contact))
     if answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
         raise phone.refused(contact, answer.headers)
     answer.raise_for_status()
-    if trouble.endswith("after"):
-        await hang(ctx, contact)
+    if phone.runs_into(contact, "after"):
+        await ctx["never"].wait()
     phone.store.set(f"mark:{contact}", answer.json()["call_id"])
-
-
-async def hang(ctx, contact):
-    phone.store.set(f"at:{contact}", os.getpid())
-    await ctx["never"].wait()
 
 
 async def dial(ctx, contact):

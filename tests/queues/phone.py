@@ -66,16 +66,25 @@ def may_dial(contact):
     return False
 
 
+def runs_into(contact, when):
+    """Return the trouble that a contact's job runs into `before` or `after` its dial, once; else nothing."""
+    trouble = (store.get(f"trouble:{contact}") or b"").decode()
+    if not trouble.endswith(when):
+        return ""
+    store.delete(f"trouble:{contact}")
+    store.set(f"at:{contact}", os.getpid())
+    return trouble
+
+
 def dial(contact):
     """Place one call."""
     if not may_dial(contact):
         return
-    trouble = (store.getdel(f"trouble:{contact}") or b"").decode()
-    if trouble.endswith("before"):
-        _hang(contact, trouble)
+    if trouble := runs_into(contact, "before"):
+        _hang(trouble)
     call_id = _post(contact)
-    if trouble.endswith("after"):
-        _hang(contact, trouble)
+    if trouble := runs_into(contact, "after"):
+        _hang(trouble)
     store.set(f"mark:{contact}", call_id)
 
 
@@ -102,9 +111,8 @@ def refused(contact, headers):
     return CallRejected(float(headers.get("Retry-After", 0)))
 
 
-def _hang(contact, trouble):
+def _hang(trouble):
     """Stand still until a time limit raises (`soft`), or something worse happens."""
-    store.set(f"at:{contact}", os.getpid())
     while True:
         try:
             while True:

@@ -43,3 +43,9 @@ class RqCrew(Crew):
                 # As if its time without a sign of life, a minute and more, were over.
                 self.connection.zadd(registry.key, {entry: 1})
         registry.cleanup()
+
+    def stop(self):
+        super().stop()
+        # What a worker had just taken when it was told to stop is found by RQ's maintenance, a minute and more later.
+        while self.connection.lmove(self._queue.intermediate_queue_key, self._queue.key):
+            pass
