@@ -24,9 +24,8 @@ def admitted(
 ) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """Return a decorator for the function of a Dramatiq actor, which places one call and returns; the call outlives it.
 
-    When no slot is free in time, the provider refuses the call until then, or nobody can say, the job is
-    sent anew with a delay: the same message, and no retry counted. Called directly,
-    outside of a worker, it raises instead.
+    When no slot is free in time, the provider refuses the call until then, or nobody can say, the job is sent anew with
+    a delay: the same message, and no retry counted. Called directly, outside of a worker, it raises instead.
 
     Args:
         guard: A `Guard`, made at module level.

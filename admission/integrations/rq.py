@@ -25,9 +25,8 @@ def admitted(
 ) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """Return a decorator for the function of an RQ job, which places one call and returns; the call outlives it.
 
-    When no slot is free in time, the provider refuses the call until then, or nobody can say, the job is
-    scheduled anew: the same job, and no try of its `Retry` counted. Called directly,
-    outside of a worker, it raises instead.
+    When no slot is free in time, the provider refuses the call until then, or nobody can say, the job is scheduled
+    anew: the same job, and no try of its `Retry` counted. Called directly, outside of a worker, it raises instead.
 
     Args:
         guard: A `Guard`, made at module level.
