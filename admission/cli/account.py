@@ -4,17 +4,67 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from admission.cli import exits
+from admission.cli.arguments import USUAL, add
 from admission.cli.exits import OK, code_of
 from admission.cli.text import hide, log_to_stderr, say, table, write
 from admission.errors import AdmissionError, ConfigurationError, LedgerUnavailable
 from admission.guard import Guard
 from admission.ledger.memory import MemoryLedger
+from admission.views.state import json_of, kept_back, parts_of
 
 if TYPE_CHECKING:
+    from admission.cli.arguments import Commands, Parser
     from admission.values import LaneStatus, Status
+
+
+def add_status(commands: Commands) -> None:
+    """Add `status`."""
+    parser = add(
+        commands,
+        "status",
+        lambda chosen: status(as_json=chosen.json),
+        summary="show the account: limit, count, what is booked, who waits",
+        description="Read the provider now and show the account. Without ADMISSION_REDIS_URL these are the provider's "
+        "own\nnumbers, with it also what the fleet has booked, even when the provider cannot be read (exit code 69\n"
+        "or 78 then).",
+        codes=exits.epilog(*USUAL),
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def add_pause(commands: Commands) -> None:
+    """Add `pause`."""
+    parser = add(
+        commands,
+        "pause",
+        lambda chosen: pause(chosen.reason, chosen.lane),
+        summary="stop the very next start of the whole fleet",
+        description="Pause the account: nothing more is started until `admission resume`; running calls go on. Needs a"
+        "\nledger that is shared.",
+        codes=exits.epilog(*USUAL),
+    )
+    parser.add_argument("--reason", required=True, metavar="R", help="what operators and refused callers are told")
+    _add_lane(parser)
+
+
+def add_resume(commands: Commands) -> None:
+    """Add `resume`."""
+    parser = add(
+        commands,
+        "resume",
+        lambda chosen: resume(chosen.lane),
+        summary="undo pause",
+        description="Let a paused account, or lane, go on. Needs a ledger that is shared.",
+        codes=exits.epilog(*USUAL),
+    )
+    _add_lane(parser)
+
+
+def _add_lane(parser: Parser) -> None:
+    parser.add_argument("--lane", metavar="L", help="only this class of traffic (the whole account)")
 
 
 def has_fleet() -> bool:
@@ -41,7 +91,9 @@ def status(*, as_json: bool) -> int:
             fault = error
             state = guard.status()
     if as_json:
-        write(json.dumps({**asdict(state), "provider_error": None if fault is None else hide(str(fault))}))
+        write(
+            json.dumps({**json_of(state, guard.policy), "provider_error": None if fault is None else hide(str(fault))})
+        )
     else:
         write(table(_rows(state, shared=shared)))
     if fault is None:
@@ -55,7 +107,7 @@ def _rows(state: Status, *, shared: bool) -> list[tuple[str, str]]:
     paused = f"yes: {hide(state.pause_reason)}" if state.paused else "no"
     seen = state.visibility_lag_seen
     free = str(state.free)
-    if state.limit is not None and state.in_use < state.limit and not state.free and not state.paused:
+    if kept_back(state) and not state.paused:
         free += " (kept back: headroom, an old reading, a cool-down, or a ledger that has just begun)"
     rows = [
         ("account", state.account),
@@ -65,6 +117,7 @@ def _rows(state: Status, *, shared: bool) -> list[tuple[str, str]]:
         ("in use", str(state.in_use)),
         ("free", free),
         ("pending", str(state.pending)),
+        ("covered", str(parts_of(state).covered)),
         ("held", str(state.held)),
         ("untracked", str(state.untracked)),
         ("waiting", str(state.waiting)),
@@ -89,7 +142,7 @@ def _lane(lane: LaneStatus) -> str:
 
 def pause(reason: str, lane: str | None = None) -> int:
     """Stop the very next claim of the whole fleet, or of one lane."""
-    with _fleet("pause") as guard:
+    with fleet("pause") as guard:
         guard.pause(reason, lane)
         write(f"{_named(guard, lane)} is paused: {reason}")
     return OK
@@ -97,7 +150,7 @@ def pause(reason: str, lane: str | None = None) -> int:
 
 def resume(lane: str | None = None) -> int:
     """Undo `pause`."""
-    with _fleet("resume") as guard:
+    with fleet("resume") as guard:
         guard.resume(lane)
         write(f"{_named(guard, lane)} goes on")
     return OK
@@ -107,11 +160,25 @@ def _named(guard: Guard, lane: str | None) -> str:
     return guard.account if lane is None else f"lane {lane} of {guard.account}"
 
 
-def _fleet(verb: str) -> Guard:
+def fleet(verb: str) -> Guard:
+    """Return a guard on the ledger that the fleet shares.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
+    check_fleet(verb)
+    return Guard.from_env()
+
+
+def check_fleet(verb: str) -> None:
+    """Keep the log to ourselves, and see that there is a fleet to `verb`.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
     log_to_stderr(on=False)
     if not has_fleet():
         raise ConfigurationError(
             f"there is no fleet to {verb}: a memory ledger lives in one process; set ADMISSION_REDIS_URL to the Redis "
             "that the fleet shares"
         )
-    return Guard.from_env()

@@ -9,15 +9,19 @@ import subprocess
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from admission.cli import exits
+from admission.cli.arguments import add, number
 from admission.cli.exits import BY_SIGNAL, NOT_EXECUTABLE, NOT_FOUND
 from admission.cli.text import log_to_stderr, say
 from admission.errors import LedgerUnavailable
 from admission.guard import Guard
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator, Sequence
     from types import FrameType
 
+    from admission.cli.arguments import Commands
     from admission.reservation import Reservation
 
 PASSED_ON = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name))
@@ -32,6 +36,40 @@ class Interrupted(BaseException):
     def __init__(self, signum: int) -> None:
         super().__init__(signum)
         self.signum = signum
+
+
+def add_run(commands: Commands) -> None:
+    """Add `run`."""
+    codes = exits.epilog(
+        exits.USAGE,
+        exits.UNAVAILABLE,
+        exits.SOFTWARE,
+        exits.TEMPFAIL,
+        exits.CONFIG,
+        exits.NOT_EXECUTABLE,
+        exits.NOT_FOUND,
+        **{"128_n": "COMMAND, or the waiting for a slot, was ended by signal n", "other": "COMMAND's own exit code"},
+    )
+    parser = add(
+        commands,
+        "run",
+        _run,
+        summary="hold a slot while a command runs",
+        description="Wait for a slot, then hold it while COMMAND runs. SIGINT, SIGTERM, SIGHUP and SIGQUIT are passed "
+        "on to it (a\nkey at the terminal reaches it from there). It finds the reservation's id in "
+        "ADMISSION_RESERVATION.",
+        codes=codes,
+    )
+    parser.usage = "admission run [--lane L] [--timeout S] -- COMMAND [ARGUMENT ...]"
+    parser.add_argument("--lane", default="default", metavar="L", help="the class of traffic (default)")
+    parser.add_argument(
+        "--timeout", type=number(0, 604_800), metavar="S", help="seconds to wait for a slot; 0: not at all (for ever)"
+    )
+
+
+def _run(chosen: argparse.Namespace) -> int:
+    has_timeout = chosen.timeout is not None
+    return run(chosen.rest, lane=chosen.lane, timeout=chosen.timeout, has_timeout=has_timeout)
 
 
 def run(command: Sequence[str], *, lane: str, timeout: float | None, has_timeout: bool) -> int:

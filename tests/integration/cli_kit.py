@@ -7,6 +7,7 @@ import pty
 import select
 import subprocess
 import sys
+import termios
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple, Self
@@ -27,6 +28,8 @@ if sys.argv[1] == "terminal":
 os.execv(sys.argv[2], sys.argv[2:])
 """
 
+_PROGRAM = ("-m", "admission.cli")
+
 
 class Ended(NamedTuple):
     """What came of a command."""
@@ -42,9 +45,9 @@ def environment(**settings: str) -> dict[str, str]:
     return {**kept, "PURETALK_API_KEY": KEY, "ADMISSION_LEDGER": "memory", **settings}
 
 
-def _command(arguments: tuple[str, ...], *, terminal: bool = False) -> list[str]:
+def _command(arguments: tuple[str, ...], *, terminal: bool = False, program: tuple[str, ...] = _PROGRAM) -> list[str]:
     how = "terminal" if terminal else "none"
-    return [sys.executable, "-c", _LAUNCH, how, sys.executable, "-m", "admission.cli", *arguments]
+    return [sys.executable, "-c", _LAUNCH, how, sys.executable, *program, *arguments]
 
 
 @contextmanager
@@ -75,15 +78,21 @@ def admission(*arguments: str, env: dict[str, str], given: str | None = None) ->
 
 
 class Terminal:
-    """`admission` on a terminal of its own."""
+    """`admission` on a terminal of its own, of 110 columns and 40 rows, or so many of both."""
 
-    def __init__(self, *arguments: str, env: dict[str, str]) -> None:
+    def __init__(
+        self,
+        *arguments: str,
+        env: dict[str, str],
+        size: tuple[int, int] = (110, 40),
+        program: tuple[str, ...] = _PROGRAM,
+    ) -> None:
         self.screen = ""
         self._master, slave = pty.openpty()
-        size = {"COLUMNS": "110", "LINES": "40", "TERM": "xterm-256color"}
+        settings = {"COLUMNS": str(size[0]), "LINES": str(size[1]), "TERM": "xterm-256color"}
         self._process = subprocess.Popen(
-            _command(arguments, terminal=True),
-            env={**env, **size},
+            _command(arguments, terminal=True, program=program),
+            env={**settings, **env},
             stdin=slave,
             stdout=slave,
             stderr=slave,
@@ -105,6 +114,18 @@ class Terminal:
         while text not in self.screen:
             assert time.monotonic() < end, f"{text!r} never came: {self.screen[-2000:]!r}"
             assert self._read(), f"{text!r} never came: {self.screen[-2000:]!r}"
+
+    def forget(self) -> None:
+        """Wait for what comes from now on."""
+        self.screen = ""
+
+    def settings(self) -> list[object]:
+        """Return how the terminal is set."""
+        return termios.tcgetattr(self._master)
+
+    def signal(self, signum: int) -> None:
+        """Send the process a signal."""
+        self._process.send_signal(signum)
 
     def press(self, keys: bytes) -> None:
         """Type."""

@@ -53,7 +53,7 @@ def test_the_installed_program():
     assert done.stdout.startswith("admission ")
 
 
-@pytest.mark.parametrize("command", ["demo", "status", "run", "pause", "resume"])
+@pytest.mark.parametrize("command", ["demo", "status", "watch", "run", "pause", "resume"])
 def test_help_lists_the_exit_codes(command):
     done = admission(command, "--help", env=environment())
     assert done.code == 0
@@ -61,16 +61,17 @@ def test_help_lists_the_exit_codes(command):
     assert "78    configuration" in done.out
 
 
-def test_nothing_of_the_extra_is_needed_but_for_the_demo(env):
+def test_nothing_of_the_extra_is_needed_but_for_what_is_shown_live(env):
     block = "import sys; sys.modules.update(rich=None, uvicorn=None); from admission.cli import main; sys.exit(main())"
     done = [
         subprocess.run(
             [sys.executable, "-c", block, *arguments], env=env, capture_output=True, text=True, timeout=30, check=False
         )
-        for arguments in (["status"], ["run", "--", "true"], ["demo", "--seconds", "1"])
+        for arguments in (["status"], ["run", "--", "true"], ["demo", "--seconds", "1"], ["watch"])
     ]
-    assert [one.returncode for one in done] == [0, 0, CONFIG]
+    assert [one.returncode for one in done] == [0, 0, CONFIG, CONFIG]
     assert one_line(done[2].stderr) == "admission: the demo needs rich and uvicorn: install admission[cli]\n"
+    assert one_line(done[3].stderr) == "admission: watch needs rich: install admission[cli]\n"
 
 
 def test_status_shows_the_account(env):
@@ -96,6 +97,8 @@ def test_status_for_programs(env):
     state = json.loads(done.out)
     assert (done.code, done.err, state["provider_error"]) == (0, "", None)
     assert (state["limit"], state["count"], state["in_use"], state["free"]) == (20, 6, 6, 14)
+    assert state["parts"] == {"held": 0, "covered": 0, "untracked": 6, "pending": 0}
+    assert (state["reading"], state["notes"]) == ("young", [])
 
 
 def test_a_missing_key():

@@ -1,0 +1,1 @@
+"""`admission watch`: the account, live on a terminal."""
