@@ -9,7 +9,7 @@ import traceback
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from admission.cli import account, exits, run
+from admission.cli import account, dashboard, exits, run
 from admission.cli.arguments import ENVIRONMENT, Parser
 from admission.cli.demo import arguments as demo
 from admission.cli.text import hide, say
@@ -19,7 +19,15 @@ from admission.errors import AdmissionError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-COMMANDS = (demo.add_demo, account.add_status, watch.add_watch, run.add_run, account.add_pause, account.add_resume)
+COMMANDS = (
+    demo.add_demo,
+    account.add_status,
+    watch.add_watch,
+    dashboard.add_dashboard,
+    run.add_run,
+    account.add_pause,
+    account.add_resume,
+)
 """Every command, in the order of the help; each adds itself, and imports what belongs to an extra when it runs."""
 
 _CODES = (exits.OK, exits.USAGE, exits.UNAVAILABLE, exits.SOFTWARE, exits.TEMPFAIL, exits.CONFIG)

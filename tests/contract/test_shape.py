@@ -89,7 +89,7 @@ KNOWN_BY = {
     "tenacity": {"schedule.py"},
     "redis": {"ledger/redis"},
     "rich": {"cli"},
-    "uvicorn": {"testing/server.py", "cli/demo/command.py"},
+    "uvicorn": {"testing/server.py", "cli/demo/command.py", "cli/dashboard.py"},
     "celery": {"integrations/celery.py"},
     "rq": {"integrations/rq.py"},
     "arq": {"integrations/arq.py"},
