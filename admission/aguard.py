@@ -16,6 +16,7 @@ from admission.core import plans
 from admission.core.exits import ByValue, Unknown, Unplaced, judge
 from admission.core.messages import (
     Fetched,
+    GetHolders,
     GetStatus,
     GiveUp,
     SetLane,
@@ -29,6 +30,7 @@ from admission.errors import ConfigurationError, Refused, Unavailable
 from admission.ledger.wire import Kind, Outcome
 from admission.loops import LoopTasks
 from admission.reservation import Reservation, clean_call_id, enter, leave
+from admission.values import Holders, Status
 
 if TYPE_CHECKING:
     import contextvars
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 
     from admission.core.exits import Exit
     from admission.core.messages import Answer, Effect
-    from admission.values import Lane, Status
+    from admission.values import Lane
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -130,8 +132,19 @@ class AsyncGuard(GuardBase):
         """
         box = LoopBox(self._clock)
         status = await self._run(plans.ask(GetStatus(box), self._patience), box)
-        assert status is not None  # noqa: S101 - what the request is answered with
+        assert isinstance(status, Status)  # noqa: S101 - what the request is answered with
         return status
+
+    async def holders(self) -> Holders:
+        """Return who holds what: the reservations that the ledger holds booked, a thousand at the most.
+
+        Raises:
+            LedgerUnavailable: The ledger does not answer.
+        """
+        box = LoopBox(self._clock)
+        holders = await self._run(plans.ask(GetHolders(box), self._patience), box)
+        assert isinstance(holders, Holders)  # noqa: S101 - what the request is answered with
+        return holders
 
     async def refresh(self) -> Status:
         """Read the provider now and return the account's state after it.

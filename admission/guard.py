@@ -15,6 +15,7 @@ from admission.core import plans
 from admission.core.exits import ByValue, Unknown, Unplaced, judge
 from admission.core.messages import (
     Fetched,
+    GetHolders,
     GetStatus,
     GiveUp,
     SetLane,
@@ -27,6 +28,7 @@ from admission.drivers import ThreadBox, run
 from admission.errors import ConfigurationError, Refused, Unavailable
 from admission.ledger.wire import Kind, Outcome
 from admission.reservation import Reservation, clean_call_id, enter, leave
+from admission.values import Holders, Status
 
 if TYPE_CHECKING:
     import contextvars
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 
     from admission.core.exits import Exit
     from admission.core.messages import Answer, Effect
-    from admission.values import Lane, Status
+    from admission.values import Lane
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -128,8 +130,19 @@ class Guard(GuardBase):
         """
         box = ThreadBox(self._clock)
         status = self._run(plans.ask(GetStatus(box), self._patience), box)
-        assert status is not None  # noqa: S101 - what the request is answered with
+        assert isinstance(status, Status)  # noqa: S101 - what the request is answered with
         return status
+
+    def holders(self) -> Holders:
+        """Return who holds what: the reservations that the ledger holds booked, a thousand at the most.
+
+        Raises:
+            LedgerUnavailable: The ledger does not answer.
+        """
+        box = ThreadBox(self._clock)
+        holders = self._run(plans.ask(GetHolders(box), self._patience), box)
+        assert isinstance(holders, Holders)  # noqa: S101 - what the request is answered with
+        return holders
 
     def refresh(self) -> Status:
         """Read the provider now and return the account's state after it.

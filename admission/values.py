@@ -201,6 +201,52 @@ class LaneStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Holder:
+    """One reservation that the ledger holds booked.
+
+    Attributes:
+        id: The reservation's id.
+        lane: Its lane.
+        kind: How it was booked: `hold`, `place`, `track` (a tracked `place`), or `started` (a call that the
+            fleet did not place).
+        process: The guard that holds it, by its name in the ledger.
+        age: Seconds since it was claimed.
+        state: `pending`, `covered`, `held`, or `tracked` (covered, and known by its call id until the call's end).
+        placed: Whether its holder has said that the call was placed.
+        call_id: The call's id; empty where none was told.
+    """
+
+    id: str
+    lane: str
+    kind: str
+    process: str
+    age: float
+    state: str
+    placed: bool
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Holders:
+    """Who holds what of an account at one moment.
+
+    Attributes:
+        account: The account's name in the ledger.
+        booked: How many reservations the ledger holds booked.
+        rows: Them, by state and process; the first thousand, where there are more.
+    """
+
+    account: str
+    booked: int
+    rows: tuple[Holder, ...]
+
+    @property
+    def left_out(self) -> int:
+        """How many are booked that `rows` does not have."""
+        return max(0, self.booked - len(self.rows))
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """The ledger's view of an account at one moment.
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from admission.ledger.book import Book
-from admission.ledger.replies import HEAD, Head, Verdict
+from admission.ledger.replies import HEAD, Head, HolderWire, Verdict
 from admission.ledger.requests import (
     Ask,
+    AskHolders,
     AskStatus,
     Beat,
     CallEnded,
@@ -271,6 +272,11 @@ class Desk:
         fields = len(LaneWire._fields) + 2
         rows = [tail[first : first + fields] for first in range(12, len(tail), fields)]
         return State(*tail[:12], {row[0]: (row[-2], row[-1]) for row in rows})  # type: ignore[arg-type,misc]
+
+    def holders(self, most: int = 100, by: str = "p") -> tuple[int, list[HolderWire]]:
+        """Return how many are booked, and who holds what."""
+        booked, *rows = self.say(AskHolders(most), by).tail
+        return int(booked), HolderWire.rows(rows)
 
     def pause(self, reason: str = "", by: str = "p", lane: str = "") -> Reply:
         return self.say(Pause(1, reason, lane), by)

@@ -9,7 +9,7 @@ import traceback
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from admission.cli import account, dashboard, exits, run
+from admission.cli import account, dashboard, exits, holders, run
 from admission.cli.arguments import ENVIRONMENT, Parser
 from admission.cli.demo import arguments as demo
 from admission.cli.text import hide, say
@@ -24,6 +24,7 @@ COMMANDS = (
     account.add_status,
     watch.add_watch,
     dashboard.add_dashboard,
+    holders.add_holders,
     run.add_run,
     account.add_pause,
     account.add_resume,

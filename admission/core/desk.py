@@ -25,9 +25,11 @@ from admission.core.messages import (
     Failed,
     Fetched,
     Flush,
+    GetHolders,
     GetReading,
     GetStatus,
     GiveUp,
+    Holding,
     LedgerDown,
     Message,
     SayEnded,
@@ -47,10 +49,11 @@ from admission.core.ownbooks import OwnBooks
 from admission.core.reader import Reader
 from admission.core.samples import Samples
 from admission.core.spans import booking_spans, millis, wait_ms, wire_policy
-from admission.core.states import status_of
+from admission.core.states import MOST_HOLDERS, holders_of, status_of
 from admission.errors import Closed
 from admission.ledger.replies import HEAD, Head
 from admission.ledger.requests import (
+    AskHolders,
     AskStatus,
     Beat,
     CallEnded,
@@ -152,6 +155,8 @@ class Desk:
                 self.outbox.send(lambda _: CallEnded(call_id), _done(box), box)
             case GetStatus(box):
                 self.outbox.send(lambda _: AskStatus(), self._state(box), box, note=False)
+            case GetHolders(box):
+                self.outbox.send(lambda _: AskHolders(MOST_HOLDERS), self._holding(box), box, note=False)
             case SetPause(box, on, reason, name) if name:
                 self._lanes.pause(box, name, on=on, reason=reason)
             case SetPause(box, on, reason):
@@ -241,6 +246,12 @@ class Desk:
     def _state(self, box: Box) -> Then:
         def then(head: Head, tail: Wire, _sent_at: float) -> None:
             box.put(State(status_of(self.account, head, tail)))
+
+        return then
+
+    def _holding(self, box: Box) -> Then:
+        def then(_head: Head, tail: Wire, _sent_at: float) -> None:
+            box.put(Holding(holders_of(self.account, tail)))
 
         return then
 

@@ -13,7 +13,7 @@ from admission.ledger.wire import Code, Kind, Outcome
 if TYPE_CHECKING:
     from admission.ledger.replies import Verdict
     from admission.ledger.wire import Wire
-    from admission.values import Lane, Policy, Status, Usage
+    from admission.values import Holders, Lane, Policy, Status, Usage
 
 
 class Box(Protocol):
@@ -211,6 +211,13 @@ class GetStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class GetHolders:
+    """Ask who holds what."""
+
+    box: Box
+
+
+@dataclass(frozen=True, slots=True)
 class SetPause:
     """Pause or resume the account, or one lane."""
 
@@ -276,6 +283,7 @@ Message = (
     | TellStarted
     | TellEnded
     | GetStatus
+    | GetHolders
     | SetPause
     | SetLane
     | GetReading
@@ -345,13 +353,20 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
+class Holding:
+    """Who holds what."""
+
+    holders: Holders
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """What was asked for is done. `left`: notes that could not be delivered."""
 
     left: int = 0
 
 
-Mail = Answer | Offered | Handed | Forgotten | News | Failed | LedgerDown | State | Done
+Mail = Answer | Offered | Handed | Forgotten | News | Failed | LedgerDown | State | Holding | Done
 
 
 # Effects of a plan

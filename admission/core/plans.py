@@ -27,6 +27,7 @@ from admission.core.messages import (
     GetStatus,
     GiveUp,
     Handed,
+    Holding,
     LedgerDown,
     Mail,
     Message,
@@ -50,9 +51,10 @@ from admission.errors import (
 )
 from admission.ledger.replies import NOTHING
 from admission.ledger.wire import Code
+from admission.values import Status
 
 if TYPE_CHECKING:
-    from admission.values import Status
+    from admission.values import Holders
 
 Heard = tuple[float, Mail | None]
 Answered = tuple[float, Answer]
@@ -264,8 +266,8 @@ def ledger_unavailable(cause: Exception | None) -> LedgerUnavailable:
     return LedgerUnavailable(f"the ledger did not answer{why}; nothing was admitted", cause=cause)
 
 
-def ask(message: Message, patience: float) -> Generator[Effect, Heard, Status | None]:
-    """Ask the desk for something; return the status where that is the answer.
+def ask(message: Message, patience: float) -> Generator[Effect, Heard, Status | Holders | None]:
+    """Ask the desk for something; return the answer, where there is one.
 
     Raises `LedgerUnavailable` when the ledger cannot be reached, or not within `patience` seconds.
     """
@@ -274,8 +276,8 @@ def ask(message: Message, patience: float) -> Generator[Effect, Heard, Status | 
     while True:
         now, mail = yield Wait(until)
         match mail:
-            case State(status):
-                return status
+            case State(told) | Holding(told):
+                return told
             case Done():
                 return None
             case Failed(error):
@@ -316,7 +318,7 @@ def refresh(box: Box, patience: float) -> Generator[Effect, Heard, Status]:
                 status = yield from ask(GetStatus(box), patience)
                 now, _ = yield Wait(0)
                 if (
-                    status is not None
+                    isinstance(status, Status)
                     and status.usage_age is not None
                     and now - status.usage_age >= began - MILLISECOND
                 ):

@@ -1,16 +1,19 @@
-"""From what the ledger tells of an account to the `Status` that users get. Pure."""
+"""From what the ledger tells of an account to the `Status` and the `Holders` that users get. Pure."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from admission.ledger.wire import DEFAULT, LaneWire
-from admission.values import Lane, LaneStatus, Status
+from admission.ledger.replies import HolderWire
+from admission.ledger.wire import DEFAULT, Kind, LaneWire, Standing
+from admission.values import Holder, Holders, Lane, LaneStatus, Status
 
 if TYPE_CHECKING:
     from admission.ledger.replies import Head
     from admission.ledger.wire import Wire
 
+MOST_HOLDERS = 1_000
+"""Reservations that are told at most, since the server serves nobody else meanwhile."""
 NUMBERS = 11
 """How many numbers come before the pause's reason."""
 
@@ -47,3 +50,22 @@ def _lanes(flat: Wire) -> tuple[LaneStatus, ...]:
         reason = told.reason if told.paused else ""
         states.append(LaneStatus(told.name, int(waiting), int(in_flight), bool(told.paused), reason, told.lane()))
     return tuple(states)
+
+
+def holders_of(account: str, tail: Wire) -> Holders:
+    """Return who holds what as the verb `holders` tells it."""
+    booked, *rows = tail
+    return Holders(account, int(booked), tuple(map(_holder, HolderWire.rows(rows))))
+
+
+def _holder(row: HolderWire) -> Holder:
+    return Holder(
+        id=row.rid,
+        lane=row.lane,
+        kind=Kind(row.kind).name.lower(),
+        process=row.process,
+        age=row.age / 1000,
+        state=Standing(row.standing).name.lower(),
+        placed=bool(row.placed),
+        call_id=row.call_id,
+    )

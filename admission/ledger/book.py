@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from admission.ledger.requests import (
         Ask,
+        AskHolders,
         AskStatus,
         Beat,
         CallEnded,
@@ -357,6 +358,11 @@ class Book:
         lanes: list[Wire] = [[*row, self.line.waiting(row.name), kept.in_flight(row.name)] for row in self._rows()]
         numbers += [len(kept.held), untracked, usage_age, self.visibility.seen, len(kept.facts)]
         return Code.OK, [*numbers, *pause, *flatten(lanes)]
+
+    def holders(self, now: int, _process: str, asked: AskHolders) -> Told:
+        """Tell who holds what."""
+        kept = self.reservations
+        return Code.OK, [len(kept.facts), *flatten(kept.holders(asked.most, now))]
 
     def pause(self, now: int, _process: str, pause: Pause) -> Told:
         """Pause or resume the account, or a lane; the newest word counts."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from admission.errors import ConfigurationError
-from admission.ledger.replies import HandOver, Verdict
+from admission.ledger.replies import HandOver, HolderWire, Verdict
 from admission.ledger.requests import Pause
-from admission.ledger.wire import Code, LaneWire
+from admission.ledger.wire import Code, Kind, LaneWire, Standing
 
 if TYPE_CHECKING:
     from admission.ledger.requests import Request
@@ -25,6 +25,7 @@ _HEAD = "nnnnnnt"
 _VERDICT = "nnnnnntt"
 _ROW = "tnnnnnntnt"
 _STATUS = "nnnnnnnnnnnt"
+_HOLDER = "tttnnnnt"
 _BEAT = "nnttnnn"
 _TAILS = {
     "ask": _VERDICT,
@@ -68,8 +69,9 @@ def check(request: Request, code: object, tail: Wire) -> None:
     kinds = "".join(map(_kind, tail))
     if type(code) not in {int, Code} or kinds != told + row * lanes + rest:
         raise Garbled(f"a reply to {request.verb!r} has other fields: {kinds[:40]}")
+    check_one = _check_holder if request.verb == "holders" else _check_lane
     for place in range(len(told), len(told) + lanes * len(row), len(row) or 1):
-        _check_lane(tail[place : place + len(LaneWire._fields)])
+        check_one(tail[place : place + len(row)])
 
 
 def _kind(item: object) -> str:
@@ -79,12 +81,14 @@ def _kind(item: object) -> str:
 
 
 def _rows(request: Request, code: Code) -> tuple[str, str]:
-    """Return the kinds of one lane, where lanes are told, and of what comes before the lanes."""
+    """Return the kinds of one row, of a lane or a holder, where there are any, and of what comes before the rows."""
     if code is Code.FOREIGN:
         return "", ""
     match request.verb:
         case "status":
             return _ROW + "nn", _STATUS
+        case "holders":
+            return _HOLDER, "n"
         case "beat":
             return _ROW, _BEAT
         case "lane":
@@ -117,12 +121,21 @@ def _check_granted(text: int | str) -> None:
 
 
 def _check_lane(row: Wire) -> None:
-    (lane,) = LaneWire.rows(row)
+    (lane,) = LaneWire.rows(row[: len(LaneWire._fields)])
     try:
         lane.lane()
     except ConfigurationError as error:
         raise Garbled(f"a reply tells of a lane that cannot be: {error}") from None
 
 
+def _check_holder(row: Wire) -> None:
+    (holder,) = HolderWire.rows(row)
+    try:
+        _ = Kind(holder.kind), Standing(holder.standing)
+    except ValueError:
+        raise Garbled("a reply tells of a reservation that cannot be") from None
+
+
 assert len(_VERDICT) == len(Verdict._fields)  # noqa: S101 - they are one thing
+assert len(_HOLDER) == len(HolderWire._fields)  # noqa: S101 - same
 assert len(_ROW) == len(LaneWire._fields)  # noqa: S101 - same

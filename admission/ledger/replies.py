@@ -5,7 +5,10 @@ No I/O, no clock.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class Head(NamedTuple):
@@ -107,6 +110,36 @@ class Written(NamedTuple):
     cooling: int
     idle: int
     seen: int
+
+
+class HolderWire(NamedTuple):
+    """One reservation as `holders` tells it.
+
+    Attributes:
+        rid: The reservation.
+        lane: Its lane.
+        process: Who holds it.
+        kind: How it was booked, a `Kind`.
+        age: Milliseconds since its claim.
+        standing: Where it stands, a `Standing`.
+        placed: 1 when its holder said `placed`.
+        call_id: Its call, or empty.
+    """
+
+    rid: str
+    lane: str
+    process: str
+    kind: int
+    age: int
+    standing: int
+    placed: int
+    call_id: str
+
+    @staticmethod
+    def rows(flat: Iterable[int | str]) -> list[HolderWire]:
+        """Read what follows one another in a reply."""
+        items = iter(flat)
+        return [HolderWire(*row) for row in zip(*[items] * len(HolderWire._fields), strict=True)]
 
 
 NOTHING = Verdict(0, 0, -1, 0, 0, -1, "", "")

@@ -233,6 +233,14 @@ class AskStatus(Request):
 
 
 @dataclass(frozen=True, slots=True)
+class AskHolders(Request):
+    """Ask who holds what: `most` reservations at the most."""
+
+    verb = "holders"
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
 class Pause(Request):
     """Stop (`on` 1) or resume (`on` 0) all claims, or those of one lane."""
 

@@ -13,7 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from admission.ledger.wire import REMEMBER_MS, Code, Kind
+from admission.ledger.replies import HolderWire
+from admission.ledger.wire import LAST_MS, REMEMBER_MS, Code, Kind, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -90,6 +91,27 @@ class Reservations:
         settles = ((self.facts[rid], settle) for rid, settle in self.pending.items())
         ages = (t0 - (settle - facts.lag) for facts, settle in settles if facts.live)
         return sorted(age for age in ages if age > 0)
+
+    def holders(self, most: int, now: int) -> list[HolderWire]:
+        """Return who holds what, by its standing and its process; of more than `most` the first."""
+
+        def place(rid: str) -> tuple[str, str, int, str]:
+            facts = self.facts[rid]
+            letter = "h" if rid in self.held else "o" if facts.open else "l"
+            return letter, facts.process, min(LAST_MS, self.until.get(rid, LAST_MS)), rid
+
+        return [self._holder(rid, now) for rid in sorted(self.facts, key=place)[:most]]
+
+    def _holder(self, rid: str, now: int) -> HolderWire:
+        facts = self.facts[rid]
+        if rid in self.pending:
+            standing = Standing.PENDING
+        elif rid in self.held:
+            standing = Standing.HELD
+        else:
+            standing = Standing.TRACKED if facts.tracked else Standing.COVERED
+        age = now - facts.claimed
+        return HolderWire(rid, facts.lane, facts.process, facts.kind, age, standing, facts.placed, facts.call_id)
 
     # What moves a reservation
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 VERBS = (
     "ended", "ask", "claim", "placed", "leave", "withdraw", "beat", "refuse", "duty", "reading", "call_ended",
-    "started", "status", "lane", "pause", "jumped",
+    "started", "status", "holders", "lane", "pause", "jumped",
 )  # fmt: skip
 """What a request can be, the frequent first: that is the order in which the script looks."""
 MOST_REQUESTS = 100
@@ -56,8 +56,6 @@ SHORTEST_TTL_MS = 3_600_000
 NEVER_MS = 1 << 53
 """Later than any time."""
 
-LAST_MS = 10**13 - 1
-"""The last time that thirteen digits can tell."""
 NONE = -(1 << 53)
 """Stands where a time is missing."""
 
@@ -121,7 +119,11 @@ RECORDS: Mapping[str, Mapping[str, Field]] = {
 """What is stored of each, in this order. The names are those of `book.py` and its neighbours."""
 
 WORDS: Mapping[str, str] = {
-    **{word.name: str(word.value) for words in (wire.Code, wire.Kind, wire.Outcome, wire.Word) for word in words},
+    **{
+        word.name: str(word.value)
+        for words in (wire.Code, wire.Kind, wire.Standing, wire.Outcome, wire.Word)
+        for word in words
+    },
     **{
         name: str(value)
         for module in (wire, book, line, readings)
@@ -131,7 +133,6 @@ WORDS: Mapping[str, str] = {
     "LEAST_AGREEING": str(readings.LEAST_AGREEING),
     "SHORTEST_TTL_MS": str(SHORTEST_TTL_MS),
     "NEVER_MS": str(NEVER_MS),
-    "LAST_MS": str(LAST_MS),
     "NONE": str(NONE),
     "COST_OF_WEIGHT": str(lanes.COST_OF_WEIGHT),
     "MOST_LANES": str(lanes.MOST_LANES),

@@ -34,6 +34,9 @@ TOMBSTONE_MS = 600_000
 REMEMBER_MS = 3_600_000
 """How long call ids are remembered."""
 
+LAST_MS = 10**13 - 1
+"""The last time that thirteen digits can tell."""
+
 
 class Code(IntEnum):
     """The first entry of every reply."""
@@ -65,6 +68,15 @@ class Kind(IntEnum):
     PLACE = 1
     TRACK = 2
     STARTED = 3
+
+
+class Standing(IntEnum):
+    """Where a reservation stands in the book."""
+
+    PENDING = 0
+    COVERED = 1
+    HELD = 2
+    TRACKED = 3
 
 
 class Outcome(IntEnum):

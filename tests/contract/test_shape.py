@@ -22,8 +22,8 @@ PUBLIC = {
 }  # fmt: skip
 
 METHODS = {
-    "acquire", "call_ended", "call_started", "close", "from_env", "hold", "pause", "place", "refresh", "resume",
-    "set_lane", "status",
+    "acquire", "call_ended", "call_started", "close", "from_env", "hold", "holders", "pause", "place", "refresh",
+    "resume", "set_lane", "status",
 }  # fmt: skip
 PLAIN = {"from_env", "hold", "place"}
 

@@ -31,9 +31,11 @@ from admission.core.messages import (
     ClaimOffer,
     Failed,
     Fetched,
+    GetHolders,
     GetReading,
     GetStatus,
     GiveUp,
+    Holding,
     LedgerDown,
     SayEnded,
     SayPlaced,
@@ -50,6 +52,7 @@ from admission.ledger.redis.store import RedisStore
 from admission.ledger.requests import Ask
 from admission.ledger.wire import Code, Kind, Outcome
 from admission.telling import EVENTS
+from admission.values import Holders
 from tests.fuzz.wakes import Box
 
 if TYPE_CHECKING:
@@ -222,6 +225,9 @@ def _check(mail: Mail | None, want: Any, now: float) -> None:
         case State(status):
             assert isinstance(status, Status)
             assert repr(status)
+        case Holding(holders):
+            assert isinstance(holders, Holders)
+            assert repr(holders)
         case Failed(error):
             assert isinstance(error, AdmissionError)
         case LedgerDown(error):
@@ -245,7 +251,7 @@ def _rounds(stage: Stage) -> list[Callable[[], None]]:
             TellStarted(box, "p.0.s", "d", clock.now()),
             TellEnded(box, "d"),
         ),
-        lambda: stage.say(SayEnded(first.rid, placed=True), SayRefused(second.rid, clock.now(), 1.0), GetStatus(box)),
+        lambda: stage.say(SayEnded(first.rid, placed=True), SayRefused(second.rid, clock.now(), 1.0), GetHolders(box)),
         lambda: stage.say(GiveUp(first, answer=True), GiveUp(second)),
     ]
 

@@ -53,7 +53,7 @@ def test_the_installed_program():
     assert done.stdout.startswith("admission ")
 
 
-@pytest.mark.parametrize("command", ["demo", "status", "watch", "dashboard", "run", "pause", "resume"])
+@pytest.mark.parametrize("command", ["demo", "status", "watch", "dashboard", "holders", "run", "pause", "resume"])
 def test_help_lists_the_exit_codes(command):
     done = admission(command, "--help", env=environment())
     assert done.code == 0
@@ -197,8 +197,14 @@ def test_a_fleet_on_one_ledger(env, redis):
         assert holder.stdout.readline() == "on the phone\n"
         holding = state()
         assert holding["pending"] + holding["held"] == 1
+        done = admission("holders", env=env)
+        assert re.search(r"^\w+\.\w+\.\w+ +default  hold  (pending|held) .* yes ", done.out, re.MULTILINE)
+        assert "1 booked on fleet: 1 " in done.out
+        told = json.loads(admission("holders", "--json", env=env).out)
+        assert (told["booked"], told["left_out"], told["rows"][0]["placed"]) == (1, 0, True)
         # Once it surely stands in the provider's count, which is others', it counts no more by itself.
         assert holding["in_use"] == 6 + holding["pending"]
         assert finish(holder, "") == (0, "", "")
     after = state()
     assert (after["pending"], after["held"], after["in_use"]) == (0, 0, 6)
+    assert admission("holders", env=env).out == "0 booked on fleet\n"

@@ -10,7 +10,8 @@ from dataclasses import astuple
 from typing import Any
 
 from admission.ledger.line import OFFER_MS
-from admission.ledger.scripts import LAST_MS, NAME, NEVER_MS, NONE, RECORDS, TEXT, keys
+from admission.ledger.scripts import NAME, NEVER_MS, NONE, RECORDS, TEXT, keys
+from admission.ledger.wire import LAST_MS
 
 INF = float("inf")
 

@@ -30,7 +30,9 @@ def crowd(book, reservations, waiters):
         book.wait(f"seat {number}", by=f"q{number % 7}")
 
 
-@pytest.mark.parametrize("say", ["ask", "ended", "claim", "withdraw", "beat", "status", "wait", "placed", "duty"])
+@pytest.mark.parametrize(
+    "say", ["ask", "ended", "claim", "withdraw", "beat", "status", "wait", "placed", "duty", "holders"]
+)
 def test_no_request_costs_more_in_a_crowd(desk, client, say):
     costs = []
     for account, size in (("few", 8), ("many", 800)):
@@ -47,6 +49,7 @@ def test_no_request_costs_more_in_a_crowd(desk, client, say):
             "withdraw": lambda book=book: book.withdraw("seat 3"),
             "beat": lambda book=book: book.beat(by="q1"),
             "status": book.status,
+            "holders": lambda book=book: book.holders(4),
             "duty": book.duty,
         }
         book.after(1_000)

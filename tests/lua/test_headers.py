@@ -21,6 +21,7 @@ RETURNS = {
     **dict.fromkeys(("ask", "claim", "refuse", "withdraw"), Verdict._fields),
     "beat": ("pause_at", "pause_on", "pause_reason", "policy", "lapsed", "lanes_at", "lanes", "lane...", "seat..."),
     "duty": ("token",),
+    "holders": ("booked", "holder..."),
     "lane": ("lanes_at", "changed", "lane..."),
     "pause": ("pause_at", "|", "lanes_at", "changed", "lane..."),
     "reading": Written._fields,
@@ -44,6 +45,7 @@ BARE = frozenset(
         "limit",
         "count",
         "kind",
+        "most",
         "outcome",
         "how",
     )

@@ -22,6 +22,7 @@ from admission.ledger import scripts
 from admission.ledger.book import Book
 from admission.ledger.requests import (
     Ask,
+    AskHolders,
     AskStatus,
     Beat,
     CallEnded,
@@ -277,11 +278,15 @@ class Trace:
             (self.ask, 20), (self.claim, 14), (self.placed, 12), (self.leave, 7), (self.ended, 8), (self.refuse, 3),
             (self.withdraw, 4), (self.beat, 10), (self.duty, 6), (self.reading, 18), (self.started, 3),
             (self.call_ended, 3), (self.pause, 1), (AskStatus, 2), (self.lanes, 2),
+            (self.holders, 2),
         )  # fmt: skip
         makers, weights = zip(*kinds, strict=True)
         if not self.steady and self.rarely(0.004):
             return Jumped()
         return self.dice.choices(makers, weights)[0]()
+
+    def holders(self) -> Request:
+        return AskHolders(int(self.one((0, 1, 3, 1_000))))
 
     def ask(self) -> Request:
         seat, rid = self.new()

@@ -11,6 +11,7 @@ from admission.ledger import checks, scripts
 from admission.ledger.checks import LARGEST, Garbled
 from admission.ledger.requests import (
     Ask,
+    AskHolders,
     AskStatus,
     Beat,
     CallEnded,
@@ -33,6 +34,7 @@ from admission.ledger.wire import Code
 HEAD = [1_000, 1, 900, 0, 1_500, 0, ""]
 TEXTS = {"pause_reason", "error", "policy", "changed"}
 """What the headers of the Lua files name that is a text; the rest is numbers."""
+HOLDER = ["r", "bulk", "p.0", 1, 20, 2, 1, "call"]
 ROW = ["bulk", 7, 1, 1_000, 0, 0, 0, "", 0, ""]
 SAID: dict[str, Request] = {
     "ask": Ask("s", "r", "default", 0, 1, 1, 1, 1, 0),
@@ -46,6 +48,7 @@ SAID: dict[str, Request] = {
     "duty": Duty(1, 0),
     "reading": Reading(0, 0, 1, 0, -1, 0, ""),
     "status": AskStatus(),
+    "holders": AskHolders(10),
     "pause": Pause(1, "why", ""),
     "lane": Lanes(0, ()),
     "started": Started("r", "c", 0, 1, 1),
@@ -68,6 +71,8 @@ def told(verb, *, lane=False):
     for word in text.split():
         if word == "lane...":
             tail += ROW if verb != "status" else [*ROW, 3, 4]
+        elif word == "holder...":
+            tail += HOLDER
         elif word == "seat...":
             tail.append("p.0.1")
         else:
@@ -103,6 +108,18 @@ def test_no_entry_is_of_another_kind(verb, wrong):
     for place in range(len(reply)):
         with pytest.raises(Garbled):
             check(SAID[verb], [*reply[:place], wrong, *reply[place + 1 :]])
+
+
+def test_any_number_of_holders_is_told():
+    for number in range(3):
+        check(SAID["holders"], [Code.OK.value, *HEAD, number, *HOLDER * number])
+
+
+@pytest.mark.parametrize(("place", "wrong"), [(3, 4), (3, -1), (5, 4), (5, -1)])
+def test_no_reservation_is_told_that_cannot_be(place, wrong):
+    row = [*HOLDER[:place], wrong, *HOLDER[place + 1 :]]
+    with pytest.raises(Garbled):
+        check(SAID["holders"], [Code.OK.value, *HEAD, 2, *HOLDER, *row])
 
 
 @pytest.mark.parametrize("code", [0, 99, -1, "1"])

@@ -3,7 +3,7 @@
 import pytest
 
 from admission.ledger.requests import AskStatus
-from admission.ledger.wire import REMEMBER_MS, Code, Kind
+from admission.ledger.wire import REMEMBER_MS, Code, Kind, Standing
 from tests.books import DURATION, LAG, LEASE, POLICY, SETTLE, TIMEOUT, Desk, entry
 
 
@@ -494,3 +494,49 @@ def test_the_longest_call_of_a_reservation_is_its_own():
     book = Desk(5)
     book.grant("r", duration=DURATION // 2)
     assert book.book.reservations.until["r"] == book.now + DURATION // 2
+
+
+def test_who_holds_what():
+    book = Desk(9)
+    book.grant("later", by="q")
+    book.after(100)
+    book.grant("live", "open", "over")
+    book.placed("live", "call")
+    book.leave("over", by_value=1)
+    book.started("inbound", by="q")
+    booked, rows = book.holders()
+    assert booked == 5
+    assert [row.rid for row in rows] == ["over", "started inbound", "live", "open", "later"]
+    told = {row.rid: row for row in rows}
+    assert told["live"] == ("live", "default", "p", Kind.HOLD, 0, Standing.PENDING, 1, "call")
+    assert told["later"] == ("later", "default", "q", Kind.HOLD, 100, Standing.PENDING, 0, "")
+    assert told["started inbound"][3:] == (Kind.STARTED, 0, Standing.PENDING, 1, "inbound")
+
+
+def test_where_holders_stand_after_a_reading():
+    book = Desk(9)
+    book.grant("live", "silent")
+    book.grant("tracked", kind=Kind.TRACK)
+    book.placed("live", "call")
+    book.placed("tracked", "other call", kind=Kind.TRACK)
+    book.leave("tracked", by_value=1)
+    book.quiet(SETTLE + 1, "p")
+    book.grant("new")
+    book.reading(count=3)
+    rows = book.holders()[1]
+    assert {row.rid: row.standing for row in rows} == {
+        "live": Standing.HELD,
+        "silent": Standing.COVERED,
+        "tracked": Standing.TRACKED,
+        "new": Standing.PENDING,
+    }
+    assert rows[0].rid == "live"
+
+
+def test_of_many_holders_the_first_are_told():
+    book = Desk(9)
+    book.grant("c", "a", "d", "b")
+    assert book.holders(2) == (4, book.holders()[1][:2])
+    assert [row.rid for row in book.holders(2)[1]] == ["a", "b"]
+    assert book.holders(0) == (4, [])
+    assert Desk(3).holders() == (0, [])
