@@ -17,10 +17,10 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from admission.base import QUIET
 from admission.core.messages import SetLane, TellEnded
 from admission.errors import CallRejected
 from admission.ledger.wire import Kind
+from admission.telling import EVENTS, WARNING
 from admission.values import Lane, Policy, Usage
 from tests.simulation.agenda import Agenda
 from tests.simulation.fleet import Box, Ledger, Pause, Process, Task, Weather
@@ -170,7 +170,7 @@ class Row:
         self.events.update(other.events)
 
     def text(self, case: Case) -> str:
-        warned = ", ".join(f"`{event}`" for event in sorted(set(self.events) - QUIET))
+        warned = ", ".join(f"`{event}`" for event in sorted(self.events) if EVENTS[event].level == WARNING)
         return (
             f"| {case.provider} | {case.setting} | {case.way} | {self.dials:,} | {self.no_line:,} | {self.most} "
             f"| {self.busy / self.room:.0%} | {warned} |"
