@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from admission.cli import account, dashboard, exits, holders, run
 from admission.cli.arguments import ENVIRONMENT, Parser
 from admission.cli.demo import arguments as demo
+from admission.cli.doctor import command as doctor
 from admission.cli.text import hide, say
 from admission.cli.watch import command as watch
 from admission.errors import AdmissionError
@@ -25,6 +26,7 @@ COMMANDS = (
     watch.add_watch,
     dashboard.add_dashboard,
     holders.add_holders,
+    doctor.add_doctor,
     run.add_run,
     account.add_pause,
     account.add_resume,

@@ -53,7 +53,9 @@ def test_the_installed_program():
     assert done.stdout.startswith("admission ")
 
 
-@pytest.mark.parametrize("command", ["demo", "status", "watch", "dashboard", "holders", "run", "pause", "resume"])
+@pytest.mark.parametrize(
+    "command", ["demo", "status", "watch", "dashboard", "holders", "doctor", "run", "pause", "resume"]
+)
 def test_help_lists_the_exit_codes(command):
     done = admission(command, "--help", env=environment())
     assert done.code == 0

@@ -1,0 +1,1 @@
+"""`admission doctor`: what is wrong, and the mend."""
