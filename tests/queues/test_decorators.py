@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import logging
 import subprocess
 import sys
 import threading
@@ -364,6 +365,17 @@ def test_a_celery_task_that_runs_in_place_raises_the_refusal(guard, source):
     assert isinstance(dial.apply(args=["a"]).result, Saturated)
 
 
+@pytest.fixture
+def logging_kept():
+    """What Celery's worker sets up for its process is not for the tests that follow in this one."""
+    root = logging.getLogger()
+    former = root.level, root.handlers[:]
+    yield
+    root.handlers[:] = former[1]
+    root.setLevel(former[0])
+
+
+@pytest.mark.usefixtures("logging_kept")
 def test_a_celery_chain_goes_on_once_after_its_task_was_handed_back(guard, source):
     source.count = 1
     app = celery_app()
