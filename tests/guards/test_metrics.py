@@ -23,12 +23,30 @@ from tests.guards.stage import Stage
 from tests.guards.test_outages import Wire, recover
 
 
-class Prometheus:
+class Sampling:
+    """What both have in common: they know of samples that were taken in to their end."""
+
+    def __init__(self, hook):
+        self.hook = hook
+        self.samples = 0
+        self.hooks = [hook, self._count]
+
+    def _count(self, event):
+        self.samples += isinstance(event, Sampled)
+
+    async def sampled(self, stage, condition):
+        """Let time pass until the samples have it so, and the last of them was taken in to its end."""
+        await stage.until(lambda: stage.clock.advance(0.25) or condition())
+        before = self.samples
+        await stage.until(lambda: stage.clock.advance(0.25) or self.samples > before)
+
+
+class Prometheus(Sampling):
     """A hook and its registry."""
 
     def __init__(self):
         self.registry = CollectorRegistry()
-        self.hook = PrometheusHook(self.registry)
+        super().__init__(PrometheusHook(self.registry))
 
     def value(self, name, **labels):
         """Return what is scraped, `None` for no such series."""
@@ -39,7 +57,7 @@ class Prometheus:
         return generate_latest(self.registry).decode()
 
 
-class Otel:
+class Otel(Sampling):
     """A hook, and what its exporters were given."""
 
     def __init__(self):
@@ -48,7 +66,7 @@ class Otel:
         self.tracers = TracerProvider()
         self.tracers.add_span_processor(SimpleSpanProcessor(self.spans))
         self.meters = MeterProvider([self.reader])
-        self.hook = OpenTelemetryHook(self.meters, self.tracers)
+        super().__init__(OpenTelemetryHook(self.meters, self.tracers))
 
     def point(self, name, **labels):
         """Return the newest data point of a metric, `None` where there is none."""
@@ -65,11 +83,6 @@ class Otel:
         return None if point is None else point.value
 
 
-async def sampled(stage, condition):
-    """Let time pass until the samples have it so."""
-    await stage.until(lambda: stage.clock.advance(0.25) or condition())
-
-
 async def refused(stage, error=Saturated, **want):
     with pytest.raises(error):
         await stage.outcome(stage.start(stage.guard.acquire(**want)))
@@ -79,12 +92,12 @@ async def refused(stage, error=Saturated, **want):
 async def test_what_is_scraped_moves_with_the_load(colour):
     at = Prometheus()
     lanes = [Lane("callbacks"), Lane("bulk", priority=1)]
-    async with Stage(colour, 3, count=1, lanes=lanes, hooks=[at.hook]) as stage:
+    async with Stage(colour, 3, count=1, lanes=lanes, hooks=at.hooks) as stage:
         await stage.read()
         held = [await stage.guard.acquire(timeout=0, lane="callbacks") for _ in range(2)]
         await refused(stage, timeout=0, lane="bulk")
         (job,) = await stage.in_line(stage.guard.acquire(lane="bulk", timeout=600))
-        await sampled(stage, lambda: at.value("waiting", lane="bulk") == 1)
+        await at.sampled(stage, lambda: at.value("waiting", lane="bulk") == 1)
         assert at.value("limit") == 3
         assert at.value("counted") == at.value("untracked") == 1
         assert at.value("in_use") == 3
@@ -96,7 +109,7 @@ async def test_what_is_scraped_moves_with_the_load(colour):
         assert at.value("reading_age_seconds") < 15
         assert at.value("reading_seconds_count") >= 1
         await stage.guard.pause("why", lane="bulk")
-        await sampled(stage, lambda: at.value("paused", lane="bulk") == 1)
+        await at.sampled(stage, lambda: at.value("paused", lane="bulk") == 1)
         await stage.guard.resume(lane="bulk")
         await stage.pass_time(3)
         for reservation in held:
@@ -109,7 +122,7 @@ async def test_what_is_scraped_moves_with_the_load(colour):
         assert at.value("waited_seconds_bucket", le="+Inf", **waits) == 1
         assert at.value("waited_seconds_count", lane="bulk", outcome="refused") == 1
         reservation.cancel()
-        await sampled(stage, lambda: (at.value("waiting", lane="bulk"), at.value("in_use")) == (0, 1))
+        await at.sampled(stage, lambda: (at.value("waiting", lane="bulk"), at.value("in_use")) == (0, 1))
     assert 'admission_admitted_total{account="acme",lane="callbacks"} 2.0' in at.text
 
 
@@ -121,7 +134,7 @@ async def test_faults_are_counted(colour):
     def broken(event):
         assert not isinstance(event, Sampled)
 
-    async with Stage(colour, 2, hooks=[broken, at.hook]) as stage:
+    async with Stage(colour, 2, hooks=[broken, *at.hooks]) as stage:
 
         @stage.guard.place(timeout=60)
         async def dial():
@@ -152,11 +165,11 @@ async def test_faults_are_counted(colour):
 @both_colours
 async def test_opentelemetry_is_given_the_same(colour):
     at = Otel()
-    async with Stage(colour, 1, lanes=[Lane("bulk")], hooks=[at.hook]) as stage:
+    async with Stage(colour, 1, lanes=[Lane("bulk")], hooks=at.hooks) as stage:
         holder = await stage.guard.acquire(timeout=5)
         await refused(stage, timeout=0)
         (job,) = await stage.in_line(stage.guard.acquire(lane="bulk", timeout=600))
-        await sampled(stage, lambda: at.value("waiting", lane="bulk") == 1)
+        await at.sampled(stage, lambda: at.value("waiting", lane="bulk") == 1)
         assert at.value("limit") == at.value("in_use") == 1
         assert at.value("admitted", lane="default") == 1
         assert at.value("refused", lane="default", reason="saturated") == 1
@@ -166,7 +179,7 @@ async def test_opentelemetry_is_given_the_same(colour):
         assert (waited.count, waited.sum) == (1, reservation.waited)
         assert tuple(waited.explicit_bounds) == METRICS["waited"].buckets
         reservation.cancel()
-        await sampled(stage, lambda: at.value("in_use") == 0)
+        await at.sampled(stage, lambda: at.value("in_use") == 0)
     at.meters.shutdown()
 
 
@@ -179,7 +192,7 @@ async def test_every_wait_is_a_span_below_the_caller_s(colour):
         with tracer.start_as_current_span("lead"):
             return await stage.guard.acquire(timeout=600)
 
-    async with Stage(colour, 1, hooks=[at.hook]) as stage:
+    async with Stage(colour, 1, hooks=at.hooks) as stage:
         holder = await stage.guard.acquire(timeout=5)
         await refused(stage, timeout=0)
         (job,) = await stage.in_line(caller())
@@ -205,7 +218,7 @@ def test_one_hook_serves_many_guards_and_a_second_one_is_refused_with_the_mend()
     at = Prometheus()
 
     async def scenario():
-        async with Stage(Tasks(), hooks=[at.hook]) as stage, stage.another(Tasks(), hooks=[at.hook]) as other:
+        async with Stage(Tasks(), hooks=at.hooks) as stage, stage.another(Tasks(), hooks=at.hooks) as other:
             for guard in (stage.guard, other):
                 (await guard.acquire(timeout=5)).cancel()
 
@@ -248,9 +261,9 @@ async def test_every_counter_that_an_alert_looks_at_is_there_before_it_rises(col
     watched = re.findall(r"increase\(admission_(\w+)(?:\{(\w+)=~?\"([^\"]+)\"\})?\[", page)
     assert len(watched) >= 6
     at = Prometheus()
-    async with Stage(colour, hooks=[at.hook]) as stage:
+    async with Stage(colour, hooks=at.hooks) as stage:
         await stage.guard.status()
-        await sampled(stage, lambda: at.value("in_use") == 0)
+        await at.sampled(stage, lambda: at.value("in_use") == 0)
         for name, label, values in watched:
             for value in values.split("|"):
                 labels = {label: value} if label else {}
