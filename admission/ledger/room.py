@@ -123,7 +123,9 @@ class Room:
         if self.agreed.pace:
             self.paced_until = max(self.paced_until, now * 1000) + self.agreed.pace
         if self.claimed:
-            self.gap += (min(now - self.claimed, RETRY_MAX_MS) - self.gap) // 8
+            # Of the time since the last claim, only that in which somebody stood in line tells how slots are freed.
+            late = min(now - self.claimed, max(waited, self.agreed.refresh), RETRY_MAX_MS)
+            self.gap += (late - self.gap) // 8
         self.claimed = now
 
     def pause(self, at: int, on: int, reason: str) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from admission.ledger.book import DEMAND_MS
 from admission.ledger.requests import AskStatus
-from admission.ledger.wire import BEAT_MS, COOL_MAX_MS, OFFER_MS, RETRY_MAX_MS, Code, Kind
+from admission.ledger.wire import BEAT_MS, COOL_MAX_MS, OFFER_MS, Code, Kind
 from tests.books import LAG, LEASE, REFRESH, Desk
 
 
@@ -170,12 +170,25 @@ def test_retry_after_is_the_line_ahead_at_the_pace_of_late():
     book = full(2)
     assert book.ask("x", join=0).verdict.retry_after == REFRESH
     for number in range(40):
+        book.wait(f"taken-{number + 2}")
         book.after(5_000)
         book.ended(f"taken-{number}")
         book.reading()
-        book.grant(f"taken-{number + 2}")
+        assert book.claim(f"taken-{number + 2}").code == Code.GRANTED
     book.wait("a", "b")
-    assert 2 * 4_000 < book.ask("x", join=0).verdict.retry_after <= RETRY_MAX_MS
+    assert 3 * 4_000 < book.ask("x", join=0).verdict.retry_after < 3 * 5_100
+
+
+def test_a_quiet_night_does_not_make_retry_after_long():
+    book = full(2)
+    for number in range(10):
+        book.quiet(600_000, "p")
+        book.reading()
+        book.grant(f"late-{number}")
+    book.after(1)
+    book.reading(count=2)
+    book.wait("a", "b")
+    assert book.ask("x", join=0).verdict.retry_after <= 3 * REFRESH
 
 
 # Refusals of the provider

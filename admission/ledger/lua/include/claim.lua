@@ -10,7 +10,9 @@ do
     clock.paced_until = math.max(clock.paced_until, now * 1000) + state.pace
   end
   if clock.claimed ~= 0 then
-    clock.gap = clock.gap + math.floor((math.min(now - clock.claimed, RETRY_MAX_MS) - clock.gap) / 8)
+    -- Of the time since the last claim, only that in which somebody stood in line tells how slots are freed.
+    local late = math.min(now - clock.claimed, math.max(waited_ms, state.refresh), RETRY_MAX_MS)
+    clock.gap = clock.gap + math.floor((late - clock.gap) / 8)
   end
   clock.claimed = now
 end
