@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from benchmarks.report import Result
 
-NAMES = ("free", "contended", "scale", "crash", "accounts", "calls", "memory", "profile")
+NAMES = ("free", "contended", "scale", "crash", "accounts", "calls", "memory", "imports", "profile")
 """The benchmarks, each a module of this package, in the order in which they run."""
 
 

@@ -3,23 +3,22 @@
 A process talks to each server over three connections: one pipe, driven by the clerk's thread, on which the requests of
 all its guards travel many at a time; a spare one, on which a caller may ask by itself while slots are free; and one
 ear, opened when somebody first stands in line, on which offers are told.
+
+redis-py, and what speaks to it, is imported with the first ledger: it takes as long as all the rest of the package.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
-import redis
-from redis.backoff import NoBackoff
-from redis.cluster import RedisCluster
-from redis.retry import Retry
+from typing import TYPE_CHECKING, Any
 
 from admission.clerk import Clerk
 from admission.clocks import SystemClock
 from admission.errors import ConfigurationError
-from admission.ledger.redis.pipe import TIMEOUT
-from admission.ledger.redis.store import RedisStore
 from admission.process import PerProcess
+
+if TYPE_CHECKING:
+    import redis
+    from redis.cluster import RedisCluster
 
 
 class RedisLedger:
@@ -38,9 +37,11 @@ class RedisLedger:
     """
 
     def __init__(self, server: str | redis.Redis | RedisCluster) -> None:
+        import redis  # noqa: PLC0415 - see above
+
         if isinstance(server, str):
             client: Any = _client(server)
-        elif isinstance(server, (redis.Redis, RedisCluster)):
+        elif isinstance(server, (redis.Redis, redis.RedisCluster)):
             client = server
         else:
             raise ConfigurationError(
@@ -58,11 +59,19 @@ class RedisLedger:
         return self._clerks.get()
 
     def _new_clerk(self) -> Clerk:
+        from admission.ledger.redis.store import RedisStore  # noqa: PLC0415 - see above
+
         clock = SystemClock()
         return Clerk(RedisStore(self._client, clock), clock)
 
 
 def _client(url: str) -> redis.Redis:
+    import redis  # noqa: PLC0415 - see above
+    from redis.backoff import NoBackoff  # noqa: PLC0415 - see above
+    from redis.retry import Retry  # noqa: PLC0415 - see above
+
+    from admission.ledger.redis.pipe import TIMEOUT  # noqa: PLC0415 - see above
+
     try:
         return redis.Redis.from_url(
             url,
@@ -78,7 +87,9 @@ def _client(url: str) -> redis.Redis:
 
 def _where(client: Any) -> str:
     """Return where a client connects to, without credentials."""
-    if isinstance(client, RedisCluster):
+    import redis  # noqa: PLC0415 - see above
+
+    if isinstance(client, redis.RedisCluster):
         return "cluster"
     settings = client.connection_pool.connection_kwargs
     if "path" in settings:
