@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import os
 import threading
+import time
+import weakref
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Never, ParamSpec, TypeVar
 
@@ -41,6 +44,19 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+LAST_READING = 1.0
+"""Seconds for which the interpreter's exit waits for readings that are under way."""
+_READERS: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
+
+
+@atexit.register
+def _await_readers() -> None:
+    """Let readings end: a thread that is inside OpenSSL while the interpreter goes away may crash the process."""
+    until = time.monotonic() + LAST_READING
+    for reader in list(_READERS):
+        if reader.is_alive():
+            reader.join(max(0.0, until - time.monotonic()))
 
 
 class Guard(GuardBase):
@@ -219,7 +235,9 @@ class Guard(GuardBase):
         return direct.ask(*self._here.get(), want)
 
     def _begin_reading(self, t0: int) -> None:
-        threading.Thread(target=self._read, args=(t0,), name="admission-reader", daemon=True).start()
+        reader = threading.Thread(target=self._read, args=(t0,), name="admission-reader", daemon=True)
+        _READERS.add(reader)
+        reader.start()
 
     def _read(self, t0: int) -> None:
         began = self._clock.now()

@@ -391,6 +391,39 @@ def test_the_interpreters_exit_does_not_hang_or_complain(name):
     assert (ran.returncode, ran.stderr) == (0, "")
 
 
+READING_AT_EXIT = """
+import sys, threading
+from admission import AdmissionError, Guard, Policy, Usage
+
+begun = threading.Event()
+
+class Slow:
+    timeout = 5.0
+
+    def fetch(self):
+        begun.set()
+        threading.Event().wait({seconds})
+        print("the reading ended", flush=True)
+        return Usage(1, 0)
+
+    async def afetch(self):
+        raise NotImplementedError
+
+guard = Guard(Slow(), account="acme")
+try:
+    guard.acquire(timeout=0.01)
+except AdmissionError:
+    begun.wait(10)
+"""
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(0.3, "the reading ended\n"), (60, "")])
+def test_the_interpreters_exit_waits_a_moment_for_a_reading(seconds, said):
+    code = READING_AT_EXIT.format(seconds=seconds)
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, said, "")
+
+
 def test_a_guard_made_at_import_serves_every_thread_of_the_program(tmp_path, monkeypatch):
     (tmp_path / "dialers_of_a_test.py").write_text(
         textwrap.dedent(
