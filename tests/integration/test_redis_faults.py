@@ -68,9 +68,10 @@ def check_passed_on_once(opened, holder, cut, verb):
     held = fill(holder)
     waiter = opened.submit("acquire", timeout=10)
     opened.wait_waiting(1)
-    cut(verb)
+    struck = cut(verb)
     held.pop().cancel()
     admitted = waiter.result(10)
+    struck()  # on a slow machine the waiter has claimed by itself, and the next beat is cut
     assert (opened.status().waiting, opened.status().pending) == (0, LIMIT)
     for reservation in [admitted, *held]:
         reservation.cancel()
