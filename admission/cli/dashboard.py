@@ -8,11 +8,11 @@ import os
 import signal
 import socket
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from admission.aguard import AsyncGuard
 from admission.cli import exits
-from admission.cli.account import check_fleet
+from admission.cli.account import fleet_settings
 from admission.cli.arguments import ENVIRONMENT, SIGNAL, USUAL, add, whole
 from admission.cli.text import hide, write
 from admission.dashboard.app import LOOPBACK, Dashboard
@@ -62,8 +62,8 @@ def _dashboard(chosen: argparse.Namespace) -> int:
         import uvicorn  # noqa: F401, PLC0415 - only to know whether it is there
     except ImportError as error:
         raise ConfigurationError("the dashboard needs uvicorn: install admission[dashboard]") from error
-    check_fleet("show")
-    return asyncio.run(_serve(chosen.host, chosen.port, chosen.name))
+    settings = fleet_settings("show")
+    return asyncio.run(_serve(chosen.host, chosen.port, chosen.name, settings))
 
 
 def made(guard: AsyncGuard, host: str, names: list[str]) -> Dashboard:
@@ -92,8 +92,8 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-async def _serve(host: str, port: int, names: list[str]) -> int:
-    async with AsyncGuard.from_env() as guard:
+async def _serve(host: str, port: int, names: list[str], settings: dict[str, Any]) -> int:
+    async with AsyncGuard.from_env(**settings) as guard:
         app = made(guard, host, names)
         with _listening(host, port) as listener:
             shown = f"[{host}]" if ":" in host else host

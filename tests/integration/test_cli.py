@@ -180,6 +180,19 @@ def test_one_lane_is_paused_alone(redis, nobody):
     assert "lane 'typo' is not known; known are: default" in one_line(done.err)
 
 
+def test_what_asks_the_ledger_only_needs_no_key_for_an_account_that_is_named(redis):
+    settings = environment(ADMISSION_REDIS_URL=redis.url, ADMISSION_ACCOUNT="named")
+    del settings["PURETALK_API_KEY"]
+    assert admission("pause", "--reason", "why", env=settings).out == "named is paused: why\n"
+    assert admission("resume", env=settings).out == "named goes on\n"
+    assert admission("holders", env=settings).out == "0 booked on named\n"
+    assert admission("status", env=settings).code == CONFIG
+    with started("dashboard", "--port", "0", env=settings) as process:
+        assert process.stdout.readline().startswith("http://127.0.0.1:")
+        process.terminate()
+        finish(process)
+
+
 @pytest.mark.slow  # a new ledger admits nobody for as long as calls of before may be hidden: six seconds by default
 def test_a_fleet_on_one_ledger(env, redis):
     env = {**env, "ADMISSION_REDIS_URL": redis.url, "ADMISSION_ACCOUNT": "fleet"}

@@ -10,11 +10,11 @@ import socket
 import sys
 import time
 from contextlib import ExitStack, aclosing, suppress
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from admission.aguard import AsyncGuard
 from admission.cli import exits
-from admission.cli.account import check_fleet
+from admission.cli.account import fleet_settings
 from admission.cli.arguments import SIGNAL, USUAL, add
 from admission.cli.text import hide, say
 from admission.cli.watch.keyboard import Keys, Order, Prompt, keys_of
@@ -58,15 +58,15 @@ def _watch(_chosen: argparse.Namespace) -> int:
         from rich.console import Console  # noqa: PLC0415 - belongs to the extra
     except ImportError as error:
         raise ConfigurationError("watch needs rich: install admission[cli]") from error
-    check_fleet("watch")
+    settings = fleet_settings("watch")
     if not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM") == "dumb":
         say("watch needs a terminal; `admission status` shows the account once")
         return exits.USAGE
-    return asyncio.run(_run(Console()))
+    return asyncio.run(_run(Console(), settings))
 
 
-async def _run(console: Console) -> int:
-    guard = AsyncGuard.from_env()
+async def _run(console: Console, settings: dict[str, Any]) -> int:
+    guard = AsyncGuard.from_env(**settings)
     watch = Watch(guard, console)
     try:
         return await watch.run()
