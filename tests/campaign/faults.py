@@ -215,10 +215,13 @@ def fail_over(scene):
 
 
 def fail_over_half_open(scene):
-    """The primary stands still with its connections open; it goes on when the replica has its place."""
+    """The primary stands still with its connections open; it goes on when nobody waits for it any more.
+
+    Who still did would be answered, by a primary beside the new one: a split brain.
+    """
     scene.what.stall()
     scene.is_well()
-    scene.work(0.0, 1.0)
+    scene.work(MUTE + 1.0, MUTE + 2.0)
     scene.what.go_on()
 
 
