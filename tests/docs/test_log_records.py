@@ -6,7 +6,7 @@ from pathlib import Path
 
 from admission.telling import EVENTS
 
-PAGE = Path(__file__).parents[2] / "docs" / "unfaithful-providers.md"
+PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "unfaithful-providers.md"
 ROW = re.compile(r"^\| (.+) \| (warning|info) \|", re.MULTILINE)
 
 

@@ -1,4 +1,4 @@
-"""`docs/metrics.md` and the dashboard name what there is: metrics, labels, log records; all PromQL in them parses."""
+"""`docs/guides/metrics.md` and the dashboard name what there is: metrics, labels, log records; all PromQL in them parses."""
 
 import json
 import logging
@@ -15,7 +15,7 @@ from admission.integrations.prometheus import PrometheusHook
 from admission.telling import EVENTS
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGE = (DOCS / "metrics.md").read_text("utf-8")
+PAGE = (DOCS / "guides" / "metrics.md").read_text("utf-8")
 DASHBOARD = json.loads((DOCS / "grafana" / "admission.json").read_text("utf-8"))
 ALERTS = re.findall(r"^ +- alert: (\w+)\n +expr: (.+)$", PAGE, re.MULTILINE)
 

@@ -81,7 +81,7 @@ def test_every_python_block_of_the_page_runs(page, redis_url, monkeypatch):
 
 
 def test_the_tests_of_the_page_on_testing_pass(tmp_path, monkeypatch):
-    blocks = BLOCK.findall((ROOT / "docs" / "testing.md").read_text("utf-8"))
+    blocks = BLOCK.findall((ROOT / "docs" / "guides" / "testing.md").read_text("utf-8"))
     dialer, *tests = blocks
     (tmp_path / "dialer.py").write_text(dialer, "utf-8")
     (tmp_path / "test_dialer.py").write_text("\n".join(["from dialer import *", *tests]), "utf-8")

@@ -9,7 +9,7 @@ import pytest
 from admission import Saturated
 from admission.testing import FakePureTalk, serve
 
-PAGE = Path(__file__).parents[2] / "docs" / "webhooks.md"
+PAGE = Path(__file__).parents[2] / "docs" / "guides" / "webhooks.md"
 WITH_SECRET = {"X-Webhook-Secret": "what the provider sends along in X-Webhook-Secret"}
 ENDED = {"event": "call.ended", "call": {"id": "call-1"}}
 

@@ -257,7 +257,7 @@ def test_every_step_has_the_labels_of_its_metric():
 @both_colours
 async def test_every_counter_that_an_alert_looks_at_is_there_before_it_rises(colour):
     """From nothing to 1 is no increase to Prometheus."""
-    page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text("utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "guides" / "metrics.md").read_text("utf-8")
     watched = re.findall(r"increase\(admission_(\w+)(?:\{(\w+)=~?\"([^\"]+)\"\})?\[", page)
     assert len(watched) >= 6
     at = Prometheus()

@@ -1,7 +1,7 @@
 """Providers whose word is not true: what the guard does then, what the operator sees, and that it passes.
 
 The truth is a `FakePureTalk`, which takes every call and counts those that it had no line for; what it says is bent. A
-dialler dials whenever the guard lets it. `docs/unfaithful-providers.md` has a section for each.
+dialler dials whenever the guard lets it. `docs/explanation/unfaithful-providers.md` has a section for each.
 """
 
 import asyncio

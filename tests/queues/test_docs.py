@@ -1,4 +1,4 @@
-"""The examples of `docs/task-queues.md`, run as they stand there: by the command of their section, in a folder."""
+"""The examples of `docs/guides/task-queues.md`, run as they stand there: by the command of their section, in a folder."""
 
 import os
 import re
@@ -12,7 +12,7 @@ import pytest
 from tests.queues.crew import ROOT, Processes
 from tests.waiting import wait_until
 
-PAGE = (ROOT / "docs" / "task-queues.md").read_text("utf-8")
+PAGE = (ROOT / "docs" / "guides" / "task-queues.md").read_text("utf-8")
 BLOCK = re.compile(r"^```(python|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 READER = '''
