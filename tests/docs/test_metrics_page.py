@@ -1,4 +1,4 @@
-"""`docs/guides/metrics.md` and the dashboard name what there is: metrics, labels, log records; all PromQL in them parses."""
+"""`docs/guides/metrics.md` and the dashboard name what is: metrics, labels, log records; all PromQL parses."""
 
 import json
 import logging

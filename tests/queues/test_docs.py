@@ -1,4 +1,4 @@
-"""The examples of `docs/guides/task-queues.md`, run as they stand there: by the command of their section, in a folder."""
+"""The examples of `docs/guides/task-queues.md`, run by the command of their section, in a folder."""
 
 import os
 import re
