@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from admission.sources.addresses import checked_address, checked_key
 from admission.sources.answers import Answer, Provider, read_fields
-from admission.sources.http import HttpSource
+from admission.sources.keyed import Api, KeyedSource
 from admission.values import Usage
 
 if TYPE_CHECKING:
@@ -14,10 +13,17 @@ if TYPE_CHECKING:
 
 _DEFAULT = "https://api.bolna.ai"
 _PROVIDER = Provider("Bolna", "bolna", hint=f"which is {_DEFAULT} by default")
-_WHENCE = "the account's key from Bolna's dashboard, as a string"
+_API = Api(
+    _PROVIDER,
+    _DEFAULT,
+    "/user/me",
+    header="Authorization",
+    scheme="Bearer ",
+    whence="the account's key from Bolna's dashboard, as a string",
+)
 
 
-class Bolna(HttpSource):
+class Bolna(KeyedSource):
     """Reads an account's concurrency from Bolna. Its answers have no timestamp: a cached one is not noticed.
 
     Args:
@@ -40,18 +46,7 @@ class Bolna(HttpSource):
         client: httpx.Client | httpx.AsyncClient | None = None,
         timeout: float = 5.0,
     ) -> None:
-        key = checked_key(api_key, _WHENCE)
-        address = checked_address(base_url, "base_url", _DEFAULT)[0]
-        super().__init__(
-            _PROVIDER,
-            address,
-            address + "/user/me",
-            {"Authorization": f"Bearer {key}"},
-            secrets=(key,),
-            mark=key,
-            client=client,
-            timeout=timeout,
-        )
+        super().__init__(_API, api_key, base_url=base_url, client=client, timeout=timeout)
 
     def _read(self, answer: Answer) -> Usage:
         fields = read_fields(answer, self._shown, _PROVIDER)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from admission.sources.addresses import checked_address, checked_key
 from admission.sources.answers import Answer, Provider, read_fields
-from admission.sources.http import HttpSource
+from admission.sources.keyed import Api, KeyedSource
 from admission.values import Usage
 
 if TYPE_CHECKING:
@@ -14,10 +13,16 @@ if TYPE_CHECKING:
 
 _DEFAULT = "https://api.elevenlabs.io"
 _PROVIDER = Provider("ElevenLabs", "elevenlabs", hint=f"which is {_DEFAULT} by default")
-_WHENCE = "the workspace's key from ElevenLabs' dashboard, as a string"
+_API = Api(
+    _PROVIDER,
+    _DEFAULT,
+    "/v1/convai/analytics/live-count",
+    header="xi-api-key",
+    whence="the workspace's key from ElevenLabs' dashboard, as a string",
+)
 
 
-class ElevenLabs(HttpSource):
+class ElevenLabs(KeyedSource):
     """Reads a workspace's live conversations from ElevenLabs, which does not tell the limit: give it.
 
     Its answers have no timestamp: a cached one is not noticed.
@@ -45,19 +50,8 @@ class ElevenLabs(HttpSource):
         client: httpx.Client | httpx.AsyncClient | None = None,
         timeout: float = 5.0,
     ) -> None:
-        key = checked_key(api_key, _WHENCE)
-        address = checked_address(base_url, "base_url", _DEFAULT)[0]
         self._limit = Usage(limit, 0).limit
-        super().__init__(
-            _PROVIDER,
-            address,
-            address + "/v1/convai/analytics/live-count",
-            {"xi-api-key": key},
-            secrets=(key,),
-            mark=key,
-            client=client,
-            timeout=timeout,
-        )
+        super().__init__(_API, api_key, base_url=base_url, client=client, timeout=timeout)
 
     def _read(self, answer: Answer) -> Usage:
         return Usage(self._limit, read_fields(answer, self._shown, _PROVIDER).calls("count"))

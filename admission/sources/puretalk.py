@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from admission.sources.addresses import checked_address, checked_key
 from admission.sources.answers import Answer, Provider, read_fields
-from admission.sources.http import HttpSource
+from admission.sources.keyed import Api, KeyedSource
 from admission.values import Usage
 
 if TYPE_CHECKING:
@@ -16,12 +15,19 @@ if TYPE_CHECKING:
 
 _DEFAULT = "https://api.puretalk.ai/api"
 _PROVIDER = Provider("PureTalk", "puretalk", hint="which ends in /api by default")
-_WHENCE = (
-    "the key from PureTalk's dashboard, under 'API Keys', as a string (for example from the variable PURETALK_API_KEY)"
+_API = Api(
+    _PROVIDER,
+    _DEFAULT,
+    "/users/concurrency-usage",
+    header="X-API-KEY",
+    whence=(
+        "the key from PureTalk's dashboard, under 'API Keys', as a string (for example from the variable "
+        "PURETALK_API_KEY)"
+    ),
 )
 
 
-class PureTalk(HttpSource):
+class PureTalk(KeyedSource):
     """Reads an account's concurrency usage from PureTalk.
 
     Building one does no I/O and needs no event loop. Connections are opened with the first reading and kept for
@@ -50,18 +56,7 @@ class PureTalk(HttpSource):
         client: httpx.Client | httpx.AsyncClient | None = None,
         timeout: float = 5.0,
     ) -> None:
-        key = checked_key(api_key, _WHENCE)
-        address = checked_address(base_url, "base_url", _DEFAULT)[0]
-        super().__init__(
-            _PROVIDER,
-            address,
-            address + "/users/concurrency-usage",
-            {"X-API-KEY": key},
-            secrets=(key,),
-            mark=key,
-            client=client,
-            timeout=timeout,
-        )
+        super().__init__(_API, api_key, base_url=base_url, client=client, timeout=timeout)
 
     def _read(self, answer: Answer) -> Usage:
         return read_usage(answer, self._shown)

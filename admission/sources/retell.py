@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from admission.sources.addresses import checked_address, checked_key
 from admission.sources.answers import Answer, Provider, read_fields
-from admission.sources.http import HttpSource
+from admission.sources.keyed import Api, KeyedSource
 from admission.values import Usage
 
 if TYPE_CHECKING:
@@ -14,10 +13,17 @@ if TYPE_CHECKING:
 
 _DEFAULT = "https://api.retellai.com"
 _PROVIDER = Provider("Retell", "retell", hint=f"which is {_DEFAULT} by default")
-_WHENCE = "the workspace's key from Retell's dashboard, as a string"
+_API = Api(
+    _PROVIDER,
+    _DEFAULT,
+    "/get-concurrency",
+    header="Authorization",
+    scheme="Bearer ",
+    whence="the workspace's key from Retell's dashboard, as a string",
+)
 
 
-class Retell(HttpSource):
+class Retell(KeyedSource):
     """Reads a workspace's concurrency from Retell. Its answers have no timestamp: a cached one is not noticed.
 
     The limit is Retell's `concurrency_limit` less `reserved_inbound_concurrency`, which outbound calls may not use.
@@ -47,18 +53,7 @@ class Retell(HttpSource):
         client: httpx.Client | httpx.AsyncClient | None = None,
         timeout: float = 5.0,
     ) -> None:
-        key = checked_key(api_key, _WHENCE)
-        address = checked_address(base_url, "base_url", _DEFAULT)[0]
-        super().__init__(
-            _PROVIDER,
-            address,
-            address + "/get-concurrency",
-            {"Authorization": f"Bearer {key}"},
-            secrets=(key,),
-            mark=key,
-            client=client,
-            timeout=timeout,
-        )
+        super().__init__(_API, api_key, base_url=base_url, client=client, timeout=timeout)
         self._burst = burst
 
     def _read(self, answer: Answer) -> Usage:
