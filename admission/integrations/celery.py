@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Never, ParamSpec, TypeVar, Unpack
 from celery import current_task
 from celery.exceptions import Retry
 
-from admission.integrations.handback import WAIT, Placing, check_use, job_of
+from admission.integrations.handback import WAIT, Placing, jobs_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,13 +35,7 @@ def admitted(
     Raises:
         ConfigurationError: The decorator is used wrongly; the text says the mend.
     """
-    check_use(guard, wait)
-    block = guard.place(lane=lane, timeout=wait, **place)
-
-    def decorate(fn: Callable[P, T]) -> Callable[P, T]:
-        return job_of(guard, block, fn, _hand_back)
-
-    return decorate
+    return jobs_of(guard, place, lane=lane, wait=wait, hand_back=_hand_back)
 
 
 def _hand_back(error: Exception, delay: float) -> Never:

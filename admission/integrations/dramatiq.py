@@ -8,7 +8,7 @@ import dramatiq
 from dramatiq.middleware import CurrentMessage, SkipMessage
 
 from admission.errors import ConfigurationError
-from admission.integrations.handback import WAIT, Placing, check_use, job_of
+from admission.integrations.handback import WAIT, Placing, jobs_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,15 +36,12 @@ def admitted(
     Raises:
         ConfigurationError: The decorator is used wrongly; the text says the mend.
     """
-    check_use(guard, wait)
-    block = guard.place(lane=lane, timeout=wait, **place)
+    return jobs_of(guard, place, lane=lane, wait=wait, check=_check, hand_back=_hand_back)
 
-    def decorate(fn: Callable[P, T]) -> Callable[P, T]:
-        if isinstance(fn, dramatiq.Actor):
-            raise ConfigurationError("put @admitted(...) below @dramatiq.actor, so that what a worker runs is guarded")
-        return job_of(guard, block, fn, _hand_back)
 
-    return decorate
+def _check(fn: object) -> None:
+    if isinstance(fn, dramatiq.Actor):
+        raise ConfigurationError("put @admitted(...) below @dramatiq.actor, so that what a worker runs is guarded")
 
 
 def _hand_back(error: Exception, delay: float) -> Never:

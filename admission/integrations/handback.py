@@ -97,20 +97,43 @@ def check_use(guard: object, wait: object) -> None:
         )
 
 
-def job_of(
-    guard: Guard, block: Block, fn: Callable[P, T], hand_back: Callable[[Exception, float], T]
-) -> Callable[P, T]:
-    """Return a function as a job that places one call.
+def jobs_of(
+    guard: Guard,
+    place: Placing,
+    *,
+    lane: str,
+    wait: float,
+    hand_back: Callable[[Exception, float], Any],
+    check: Callable[[object], None] = lambda _: None,
+) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Return the decorator that makes a function a job that places one call.
 
     Args:
         guard: The guard.
-        block: Its `place`.
-        fn: The job's function.
+        place: What is passed on to `guard.place`.
+        lane: The class of traffic.
+        wait: Seconds to stand in line.
         hand_back: Takes what the guard raised, and seconds: gives the running job back to its queue, and raises or
             returns what its worker needs for that. Raises the error where no worker runs a job.
-    """
-    block(fn)  # refuses what cannot be a job
+        check: Refuses what the queue has already made a job of; by default nothing.
 
+    Raises:
+        ConfigurationError: It is used wrongly; the text says the mend.
+    """
+    check_use(guard, wait)
+    block = guard.place(lane=lane, timeout=wait, **place)
+
+    def decorate(fn: Callable[P, T]) -> Callable[P, T]:
+        check(fn)
+        block(fn)  # refuses what cannot be a job
+        return _job(guard, block, fn, hand_back)
+
+    return decorate
+
+
+def _job(
+    guard: Guard, block: Block, fn: Callable[P, T], hand_back: Callable[[Exception, float], Any]
+) -> Callable[P, T]:
     @functools.wraps(fn)
     def job(*args: P.args, **kwargs: P.kwargs) -> T:
         run = Run(block)
@@ -130,7 +153,8 @@ def job_of(
             delay = run.delay(error)
             if delay is None:
                 raise
-            return hand_back(error, delay)
+            answer: T = hand_back(error, delay)
+            return answer
         finally:
             # Worker processes end without the interpreter's exit, which would deliver what was noted. Whatever comes
             # here, a time limit too, says nothing of the job any more.

@@ -93,7 +93,8 @@ class Job:
         self.delays = []
         self.ran = 0
         self._fn = fn
-        self.call = handback.job_of(guard, guard.place(timeout=wait, **place), self._run, self._hand_back)
+        jobs = handback.jobs_of(guard, place, lane="default", wait=wait, hand_back=self._hand_back)
+        self.call = jobs(self._run)
 
     def _run(self):
         self.ran += 1
