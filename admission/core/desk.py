@@ -29,7 +29,6 @@ from admission.core.messages import (
     GetReading,
     GetStatus,
     GiveUp,
-    Holding,
     LedgerDown,
     Message,
     SayEnded,
@@ -39,7 +38,6 @@ from admission.core.messages import (
     SetLane,
     SetPause,
     Shut,
-    State,
     TellEnded,
     TellStarted,
     Want,
@@ -49,7 +47,7 @@ from admission.core.ownbooks import OwnBooks
 from admission.core.reader import Reader
 from admission.core.samples import Samples
 from admission.core.spans import booking_spans, millis, wait_ms, wire_policy
-from admission.core.states import MOST_HOLDERS, holders_of, status_of
+from admission.core.states import MOST_HOLDERS, holders_to, status_to
 from admission.errors import Closed
 from admission.ledger.replies import HEAD, Head
 from admission.ledger.requests import (
@@ -154,9 +152,9 @@ class Desk:
             case TellEnded(box, call_id):
                 self.outbox.send(lambda _: CallEnded(call_id), _done(box), box)
             case GetStatus(box):
-                self.outbox.send(lambda _: AskStatus(), self._state(box), box, note=False)
+                self.outbox.send(lambda _: AskStatus(), status_to(self.account, box), box, note=False)
             case GetHolders(box):
-                self.outbox.send(lambda _: AskHolders(MOST_HOLDERS), self._holding(box), box, note=False)
+                self.outbox.send(lambda _: AskHolders(MOST_HOLDERS), holders_to(self.account, box), box, note=False)
             case SetPause(box, on, reason, name) if name:
                 self._lanes.pause(box, name, on=on, reason=reason)
             case SetPause(box, on, reason):
@@ -240,18 +238,6 @@ class Desk:
         def then(_head: Head, tail: Wire, _sent_at: float) -> None:
             self._pause = (int(tail[0]), int(on), reason)
             box.put(Done())
-
-        return then
-
-    def _state(self, box: Box) -> Then:
-        def then(head: Head, tail: Wire, _sent_at: float) -> None:
-            box.put(State(status_of(self.account, head, tail)))
-
-        return then
-
-    def _holding(self, box: Box) -> Then:
-        def then(_head: Head, tail: Wire, _sent_at: float) -> None:
-            box.put(Holding(holders_of(self.account, tail)))
 
         return then
 

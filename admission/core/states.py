@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from admission.core.messages import Holding, State
 from admission.ledger.replies import HolderWire
 from admission.ledger.wire import DEFAULT, Kind, LaneWire, Standing
 from admission.values import Holder, Holders, Lane, LaneStatus, Status
 
 if TYPE_CHECKING:
+    from admission.core.drafts import Then
+    from admission.core.messages import Box
     from admission.ledger.replies import Head
     from admission.ledger.wire import Wire
 
@@ -16,6 +19,25 @@ MOST_HOLDERS = 1_000
 """Reservations that are told at most, since the server serves nobody else meanwhile."""
 NUMBERS = 11
 """How many numbers come before the pause's reason."""
+
+
+def status_to(account: str, box: Box) -> Then:
+    """Return what to do with the reply to the verb `status`."""
+
+    def then(head: Head, tail: Wire, _sent_at: float) -> None:
+        box.put(State(status_of(account, head, tail)))
+
+    return then
+
+
+def holders_to(account: str, box: Box) -> Then:
+    """Return what to do with the reply to the verb `holders`."""
+
+    def then(_head: Head, tail: Wire, _sent_at: float) -> None:
+        booked, *rows = tail
+        box.put(Holding(Holders(account, int(booked), tuple(map(_holder, HolderWire.rows(rows))))))
+
+    return then
 
 
 def status_of(account: str, head: Head, tail: Wire) -> Status:
@@ -50,12 +72,6 @@ def _lanes(flat: Wire) -> tuple[LaneStatus, ...]:
         reason = told.reason if told.paused else ""
         states.append(LaneStatus(told.name, int(waiting), int(in_flight), bool(told.paused), reason, told.lane()))
     return tuple(states)
-
-
-def holders_of(account: str, tail: Wire) -> Holders:
-    """Return who holds what as the verb `holders` tells it."""
-    booked, *rows = tail
-    return Holders(account, int(booked), tuple(map(_holder, HolderWire.rows(rows))))
 
 
 def _holder(row: HolderWire) -> Holder:
