@@ -135,32 +135,6 @@ def test_decisions_do_no_io_and_know_no_clock(folder):
         assert not {name.split(".")[0] for name in imports(path)} & IMPURE, path
 
 
-LAYERS = [
-    {"errors", "values", "hooks"},
-    {
-        "ledger.wire", "ledger.requests", "ledger.replies", "ledger.checks", "ledger.rule", "ledger.line",
-        "ledger.lanes", "ledger.readings", "ledger.visibility", "ledger.room", "ledger.serving", "ledger.book",
-        "ledger.scripts",
-    },
-    {"core"},
-]  # fmt: skip
-
-
-def test_imports_point_one_way():
-    """Values and errors know nothing; wire and rule know them; the core knows those; nothing knows the shells."""
-    lower: set[str] = set()
-    for layer in LAYERS:
-        lower |= layer
-        for name in layer:
-            place = PACKAGE / name.replace(".", "/")
-            files = sorted(place.rglob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
-            for path in files:
-                own = {module.removeprefix("admission.") for module in imports(path) if module.startswith("admission.")}
-                strange = {m for m in own if not any(m == known or m.startswith(known + ".") for known in lower)}
-                # A package's own name stands for a module of it.
-                assert strange <= {"ledger", "core"}, (path, strange)
-
-
 def test_importing_the_package_imports_no_extra():
     # httpx has a command line of its own, which takes rich where it is installed.
     code = """
