@@ -4,7 +4,7 @@ import asyncio
 import time
 
 
-def wait_until(condition, timeout=10.0, every=0.005):
+def wait_until(condition, timeout=30.0, every=0.005):
     """Return the first true value of `condition()`; fail when there is none within `timeout` real seconds."""
     end = time.monotonic() + timeout
     while True:
@@ -15,7 +15,7 @@ def wait_until(condition, timeout=10.0, every=0.005):
         time.sleep(every)
 
 
-async def until(condition, timeout=10.0, every=0.005):
+async def until(condition, timeout=30.0, every=0.005):
     """Return the first true value of `condition()`, for tests on an event loop."""
     end = time.monotonic() + timeout
     while True:

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 KEY = "sk-live-4f1b0c55e2a94d1d"
 """The account's key: must never be found in the ledger."""
 
-PATIENCE = 40.0
+PATIENCE = 120.0
 """Seconds that a process may take to start, or to end, on a busy machine."""
 _numbers = itertools.count()
 

@@ -53,7 +53,7 @@ def test_a_lost_ask_claims_once(opened, cut):
 def test_a_lost_ask_takes_one_seat(opened, cut):
     held = fill(opened)
     cut("ask")
-    waiter = opened.submit("acquire", timeout=10)
+    waiter = opened.submit("acquire", timeout=60)
     opened.wait_waiting(1)
     held.pop().cancel()
     waiter.result(10).cancel()
@@ -66,7 +66,7 @@ def test_a_lost_ask_takes_one_seat(opened, cut):
 def check_passed_on_once(opened, holder, cut, verb):
     """Have a slot go from a guard to a waiter of `opened` while a verb is cut; it is claimed once."""
     held = fill(holder)
-    waiter = opened.submit("acquire", timeout=10)
+    waiter = opened.submit("acquire", timeout=60)
     opened.wait_waiting(1)
     struck = cut(verb)
     held.pop().cancel()
@@ -172,7 +172,7 @@ def test_flushed_scripts_are_loaded_again(opened, at, open_store):
     store.client.script_flush()
     opened.wait_for(free=LIMIT - 1)
     held = [opened.acquire() for _ in range(LIMIT - 1)]
-    waiter = opened.submit("acquire", timeout=10)
+    waiter = opened.submit("acquire", timeout=60)
     opened.wait_waiting(1)
     store.client.script_flush()
     held.pop().cancel()
@@ -285,7 +285,7 @@ def test_a_slow_way_only_slows(opened, open_store):
     _, between, _ = open_store
     between.delay = 0.1
     held = fill(opened)
-    waiter = opened.submit("acquire", timeout=10)
+    waiter = opened.submit("acquire", timeout=60)
     opened.wait_waiting(1)
     held.pop().cancel()
     waiter.result(10).cancel()
