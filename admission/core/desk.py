@@ -48,7 +48,7 @@ from admission.core.reader import Reader
 from admission.core.samples import Samples
 from admission.core.spans import booking_spans, millis, wait_ms, wire_policy
 from admission.core.states import MOST_HOLDERS, holders_to, status_to
-from admission.errors import Closed
+from admission.errors import Closed, ConfigurationError
 from admission.ledger.replies import HEAD, Head
 from admission.ledger.requests import (
     AskHolders,
@@ -62,7 +62,7 @@ from admission.ledger.requests import (
     Started,
     Who,
 )
-from admission.ledger.wire import BEAT_MS, ONLOOKER, Code, LaneWire, Outcome, Wire
+from admission.ledger.wire import BEAT_MS, ONLOOKER, Code, LaneWire, Outcome, PolicyWire, Wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -99,21 +99,23 @@ class Desk:
     ) -> None:
         self.account = account
         self.process = process
-        self.policy = wire_policy(policy)
+        self.policy: PolicyWire = wire_policy(policy)
         # Until it asks for a slot it only looks on: an operator's `status` must not change how the fleet decides.
         self._policy_text = self.policy.text() + ONLOOKER
         self.report = report
-        self.beat_every = min(BEAT_MS / 1000, policy.lease_ttl / 3, policy.placement_timeout / 3)
-        self.outbox = Outbox(report)
-        self.own = OwnBooks()
-        self.reader = Reader(account, source_timeout, self.policy, fetch, self.outbox.put, self._waiting_since, report)
-        self.handovers = HandOvers()
-        self.callers = Callers(self.outbox, self.own, self.reader, self.handovers)
-        self.line = 0
+        self.beat_every: float = min(BEAT_MS / 1000, policy.lease_ttl / 3, policy.placement_timeout / 3)
+        self.outbox: Outbox = Outbox(report)
+        self.own: OwnBooks = OwnBooks()
+        self.reader: Reader = Reader(
+            account, source_timeout, self.policy, fetch, self.outbox.put, self._waiting_since, report
+        )
+        self.handovers: HandOvers = HandOvers()
+        self.callers: Callers = Callers(self.outbox, self.own, self.reader, self.handovers)
+        self.line: int = 0
         """Callers in the line, by the newest reply."""
         self.down: Exception | None = None
         """Why the ledger did not answer, while it does not."""
-        self.closed = False
+        self.closed: bool = False
         self.closing: Box | None = None
         self._epoch = 0
         self._since = 0
@@ -385,16 +387,22 @@ class Desk:
         self.reader.due_at = now + (head.due_at - head.now) / 1000
 
     def failed(self, drafts: list[Draft], error: Exception, now: float) -> None:
-        """The ledger did not answer these drafts: keep the notes, tell who waits."""
+        """The ledger did not answer these drafts: keep the notes, tell who waits.
+
+        A book that is another version's is no matter of time, so nobody waits for it.
+        """
+        is_final = isinstance(error, ConfigurationError)
         if self.down is None:
             self.report("ledger_down", account=self.account, error=str(error))
         self.down = error
         verbs = tuple(sorted({draft.verb for draft in drafts}))
         self.report("ledger_failed", account=self.account, verbs=verbs, error=str(error))
+        if is_final:
+            self.callers.fail(error)
         kept = []
         for draft in drafts:
             if draft.box is not None:
-                draft.box.put(LedgerDown(error))
+                draft.box.put(Failed(error) if is_final else LedgerDown(error))
             if draft.note:
                 kept.append(draft)
             elif draft.reads:

@@ -23,12 +23,15 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha1
+from importlib.metadata import version
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from admission.errors import ConfigurationError
 from admission.ledger import book, lanes, line, readings, room, wire
 from admission.ledger.checks import Garbled, check, check_head
 from admission.ledger.replies import HEAD
+from admission.ledger.wire import Code
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -45,6 +48,9 @@ MOST_REQUESTS = 100
 """Requests that one run takes at most, since a server serves nobody else meanwhile."""
 MOST_WANTED = 1_000
 """Records that one run names beforehand at most: Lua passes some thousands of arguments."""
+BOOK_FORMAT = 1
+"""The number of the format in which books are kept, which stands in each. It is raised whenever what is stored, or what
+that means, changes: processes of another number refuse such a book, since they would misread it."""
 KEYS = ("account", "pending", "due", "processes", "line", "lanes", "turns")
 """The keys of an account, in the order in which every script takes them."""
 
@@ -130,6 +136,7 @@ WORDS: Mapping[str, str] = {
         for name, value in vars(module).items()
         if name.endswith("_MS")
     },
+    "BOOK_FORMAT": str(BOOK_FORMAT),
     "LEAST_AGREEING": str(readings.LEAST_AGREEING),
     "SHORTEST_TTL_MS": str(SHORTEST_TTL_MS),
     "NEVER_MS": str(NEVER_MS),
@@ -270,8 +277,15 @@ def replies(reply: Sequence[Any], requests: Sequence[Request]) -> list[Wire]:
         requests: What was said.
 
     Raises:
+        ConfigurationError: The book is another version's.
         Garbled: It is no reply to that.
     """
+    other = other_format(reply)
+    if other is not None:
+        raise ConfigurationError(
+            f"the account's book in this ledger is kept in format {other} by another version of admission; this one, "
+            f"{version('admission')}, keeps format {BOOK_FORMAT}: run versions of one format on an account"
+        )
     if not isinstance(reply, list) or len(reply) != HEAD - 1 + len(requests):
         raise Garbled("what came is no list of a head and a reply for each request")
     if not all(reply[HEAD - 1 :]) or not all(isinstance(answer, (int, list)) for answer in reply[HEAD - 1 :]):
@@ -285,6 +299,14 @@ def replies(reply: Sequence[Any], requests: Sequence[Request]) -> list[Wire]:
         check(request, code, tail)
         told.append([code, *head, *tail])
     return told
+
+
+def other_format(reply: object) -> int | None:
+    """Return the format of the book where the script says that it is another version's; else `None`."""
+    match reply:
+        case [Code.OTHER_FORMAT, int(other)]:
+            return other
+    return None
 
 
 def _text(item: int | str | bytes) -> int | str:

@@ -59,6 +59,7 @@ class Code(IntEnum):
     LATE = 16
     NO_LANE = 17
     UNTRACKED = 18
+    OTHER_FORMAT = 19
 
 
 class Kind(IntEnum):

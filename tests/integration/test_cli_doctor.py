@@ -5,9 +5,11 @@ import re
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
 from admission import Guard, Policy, PureTalk, RedisLedger
 from admission.cli.doctor import checks
+from admission.ledger import scripts
 from admission.testing import FakePureTalk, serve
 from tests.integration.cli_kit import KEY, admission, environment
 from tests.servers import BINARIES, free_port, redis_server
@@ -96,6 +98,17 @@ def test_a_key_that_was_rotated(base, redis, fake):
             guard.refresh()
             code, findings = examined(base, redis, ADMISSION_ACCOUNT=new)
             assert f"{new} and " in found(findings, "on this server are both in use")["text"]
+
+
+def test_a_book_of_another_version(base, redis):
+    account = "upgraded"
+    with Guard(PureTalk(KEY, base_url=base), RedisLedger(redis), account=account) as guard:
+        guard.status()
+    with Redis.from_url(redis) as client:
+        client.hset(scripts.keys(account)[0], "format", 2)
+    code, findings = examined(base, redis, ADMISSION_ACCOUNT=account)
+    assert code == CONFIG
+    assert found(findings, "another version of admission keeps the account's book, in format 2")["level"] == "error"
 
 
 def test_a_server_that_evicts(base):

@@ -57,6 +57,12 @@ class Shelf:
             [self.client.execute_command(*command) for command in state.commands(self.account)], ran_at
         )
 
+    def contents(self) -> dict[str, Any]:
+        """Return what the keys hold, byte by byte."""
+        account, *others = self.keys.values()
+        found = {key: self.client.zrange(key, 0, -1, withscores=True) for key in others}
+        return {account: self.client.hgetall(account), **found}
+
     def ttls(self) -> list[int]:
         """Return the milliseconds left to every key; -1 for one that stays."""
         return [self.client.pttl(key) for key in self.keys.values()]

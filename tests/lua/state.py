@@ -10,7 +10,7 @@ from dataclasses import astuple
 from typing import Any
 
 from admission.ledger.line import OFFER_MS
-from admission.ledger.scripts import NAME, NEVER_MS, NONE, RECORDS, TEXT, keys
+from admission.ledger.scripts import BOOK_FORMAT, NAME, NEVER_MS, NONE, RECORDS, TEXT, keys
 from admission.ledger.wire import LAST_MS
 
 INF = float("inf")
@@ -107,6 +107,7 @@ def of_keys(replies: list[Any], ran_at: int) -> dict[str, Any]:
         assert index.pop("") == 0
         assert set(index.values()) <= {0}
 
+    assert records.pop("format") == str(BOOK_FORMAT).encode()
     clock = unpack("clock", records.pop("clock"))
     state = unpack("state", records.pop("state"))
     told = list(_rows(records.pop("lanes", b"")))

@@ -158,8 +158,10 @@ def test_what_it_returns_is_told(verb):
 
 def test_what_a_run_returns_is_told_as_it_is_read():
     _, header, _ = parts("requests")
-    told = [bare(name) for name in header["returns"].split()]
+    whole, _, refusal = header["returns"].partition(" or ")
+    told = [bare(name) for name in whole.split()]
     assert told == list(RETURNS["requests"])
+    assert "OTHER_FORMAT and the format" in refusal
     assert told[:-1] == list(Head._fields[1:])
 
 

@@ -112,6 +112,7 @@ CASES = [
     (book(timeouts=(5.0, 30.0)), "warn", "placement_timeout 30 s is longer than lease_ttl 10 s", 0),
     (book(duration=12.0), "error", "max_call_duration 12 s is less", CONFIG),
     (book(policies=3), "warn", "have 3 policies", 0),
+    (server(other_format=2), "error", "another version of admission keeps the account's book, in format 2", CONFIG),
     # the account
     (book(heard_ago=None), "note", "nobody of the fleet was heard lately", 0),
     (server(book=None), "note", "nobody of the fleet was heard lately", 0),

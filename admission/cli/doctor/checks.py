@@ -214,7 +214,10 @@ def check_rights(facts: Facts) -> list[Finding]:
         text = "its run_id cannot be read: lost data is noticed by sentinels in the keys only"
         found.append(warn("redis", text, "allow the user INFO (ACL: +info)"))
     is_replica = dict(server.info).get("role") == "slave"
-    if server.script and not is_replica:
+    if server.other_format is not None:
+        text = f"another version of admission keeps the account's book, in format {server.other_format}"
+        found.append(wrong("redis", text, "run versions of one format on an account, or give this one another ledger"))
+    elif server.script and not is_replica:
         mend = "allow the user the ledger's keys and commands (ACL: ~admission:* +@all -@admin -@dangerous +info)"
         found.append(wrong("redis", f"it does not run the ledger's script: {server.script}", mend))
     elif not is_replica:

@@ -17,6 +17,7 @@
 -- ARGV[7...]  records        the names of records that will be needed, so that they come in one round
 -- ARGV[...]   requests       for each its verb, the number of its arguments, and these
 -- returns     now_ms epoch since_ms waiting due_at_ms next_at_ms granted answer...
+--             or two numbers, OTHER_FORMAT and the format, when another version keeps the book: then nothing was run
 -- writes      the process as heard, and what time has made due; the one TTL of all keys (twice max_call_duration, at
 --             least 1 h) is renewed when a quarter has gone; none while paused
 -- atomicity   all requests see one moment, and none of anybody else comes between them; what is offered is told once

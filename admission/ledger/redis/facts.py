@@ -53,6 +53,7 @@ class ServerFacts:
         settings: What `CONFIG GET` tells.
         clock_ahead: Seconds by which its clock is ahead of this machine's.
         script: Why it does not run the ledger's script; else empty.
+        other_format: The format of the account's book where another version keeps it; else `None`.
         channel: Why it does not carry wake-up messages; else empty.
         book: The account's own book; `None` where there is none yet.
         others: Books of other accounts.
@@ -67,6 +68,7 @@ class ServerFacts:
     settings: tuple[tuple[str, str], ...] = ()
     clock_ahead: float | None = None
     script: str = ""
+    other_format: int | None = None
     channel: str = ""
     book: BookFacts | None = None
     others: tuple[BookFacts, ...] = ()

@@ -69,6 +69,7 @@ def _facts(pipe: Pipe, where: str, account: str) -> ServerFacts:
     # The books are read before the script may begin a new one.
     book = None if clock is None or not account else _book(pipe, account, clock)
     others, all_seen = ((), True) if clock is None else _others(pipe, account, clock)
+    fault, other_format = _script(pipe, account)
     return ServerFacts(
         where,
         latencies=tuple(latencies),
@@ -76,7 +77,8 @@ def _facts(pipe: Pipe, where: str, account: str) -> ServerFacts:
         run_id=pipe.run_id,
         settings=tuple(settings),
         clock_ahead=ahead,
-        script=_script(pipe, account),
+        script=fault,
+        other_format=other_format,
         channel=_channel(pipe),
         book=book,
         others=others,
@@ -104,15 +106,16 @@ def _text(data: Any) -> str:
     return data.decode("utf-8", "replace") if isinstance(data, bytes) else str(data)
 
 
-def _script(pipe: Pipe, account: str) -> str:
-    """Load the ledger's script, and run it in the name of nobody that is in the book."""
+def _script(pipe: Pipe, account: str) -> tuple[str, int | None]:
+    """Load the ledger's script, and run it in the name of nobody that is in the book; see `ServerFacts`."""
     policy = wire_policy(Policy()).text() + ONLOOKER
     run = script_command(pipe.run_id, account, Who(f"{process_token()}.doctor", 0, policy), [AskStatus()])
     # Without an account there is no book to run it at.
-    for answer in pipe.run([("SCRIPT", "LOAD", scripts.SCRIPT.source), *([run] if account else [])]):
+    answers = pipe.run([("SCRIPT", "LOAD", scripts.SCRIPT.source), *([run] if account else [])])
+    for answer in answers:
         if isinstance(answer, Exception):
-            return str(answer)
-    return ""
+            return str(answer), None
+    return "", scripts.other_format(answers[-1])
 
 
 def _channel(pipe: Pipe) -> str:
@@ -147,16 +150,16 @@ def _others(pipe: Pipe, account: str, clock: float) -> tuple[tuple[BookFacts, ..
 
 def _book(pipe: Pipe, account: str, clock: float) -> BookFacts | None:
     key = scripts.keys(account)[0]
-    records, more = pipe.run([("HMGET", key, "clock", "state"), ("HSCAN", key, "0", "COUNT", "1000")])
-    if isinstance(records, Exception) or None in records:
+    records, more = pipe.run([("HMGET", key, "format", "clock", "state"), ("HSCAN", key, "0", "COUNT", "1000")])
+    if isinstance(records, Exception) or None in records or records[0] != b"%d" % scripts.BOOK_FORMAT:
         return None
     try:
-        times, state = (_record(name, data) for name, data in zip(("clock", "state"), records, strict=True))
+        times, state = (_record(name, data) for name, data in zip(("clock", "state"), records[1:], strict=True))
         rows = [] if isinstance(more, Exception) else list(zip(*[iter(more[1])] * 2, strict=True))
         members = [_record("member", data) for name, data in rows if name[:1] == b"p"]
         booked = [_record("reservation", data) for name, data in rows if name[:1] == b"r"]
     except (struct.error, ValueError, TypeError, IndexError):
-        return None  # another version's
+        return None
     told = {member["policy"] for member in members}
     return BookFacts(
         account,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from redis.exceptions import RedisError
 
 from admission.clerk import PATIENCE, StoreDown
+from admission.errors import ConfigurationError
 from admission.ledger import scripts
 from admission.ledger.checks import Garbled
 from admission.ledger.redis.pipe import Pipe, script_command
@@ -94,7 +95,7 @@ class RedisWay:
             if isinstance(reply, Exception):
                 return None  # and the connection is dropped: it may lead to a server that is read-only now
             (wire,) = scripts.replies(reply, [self._request])
-        except (RedisError, OSError, Garbled) as error:
+        except (RedisError, OSError, Garbled, ConfigurationError) as error:
             raise StoreDown(error) from error
         self.give_back()
         return wire

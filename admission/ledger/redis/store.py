@@ -21,6 +21,7 @@ from redis.exceptions import (
 )
 
 from admission.clerk import StoreDown
+from admission.errors import ConfigurationError
 from admission.ledger import requests, scripts
 from admission.ledger.checks import Garbled
 from admission.ledger.redis.ear import Ear
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from admission.ledger.requests import Request, Run, Who
     from admission.ledger.wire import Wire
 
-logger = logging.getLogger("admission")
+logger: logging.Logger = logging.getLogger("admission")
 
 ELSEWHERE = (MovedError, AskError, ClusterDownError, TryAgainError)
 """What a node of a cluster says of slots that it does not have, or not yet."""
@@ -124,7 +125,7 @@ class RedisStore:
         if not isinstance(answer, Exception):
             try:
                 replies[here] = scripts.replies(answer, run.requests)
-            except Garbled as error:
+            except (Garbled, ConfigurationError) as error:
                 replies[here] = [error] * len(run.requests)
             return []
         replies[here] = [answer] * len(run.requests)

@@ -13,6 +13,7 @@ do
     redis.call('ZADD', key, 0, '')
   end
   texts, changes, members, moved, windows = {}, {}, {}, {}, {}
+  write('format', BOOK_FORMAT)
   if told_lanes then
     write('lanes', told_lanes)
   end

@@ -1,5 +1,6 @@
 -- The account hash: three records of what the account has one of, and a record for each name in the book.
 --
+--   format       the number of the format of all that is stored; whatever else changes, this field stays where it is
 --   clock        what nearly every request changes
 --   state        the rest: epoch, pause, agreed policy, newest reading, cool-down
 --   lanes        what is told of each lane, once a lane was told of
