@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from admission.schedule import Stop, Wait
     from admission.sources.protocol import Source
 
-logger = logging.getLogger("admission")
+logger: logging.Logger = logging.getLogger("admission")
 
 _GUARDS = itertools.count()
 """Numbers the guards of this process, forked children too: they have another `process_token`."""
@@ -92,8 +92,8 @@ class GuardBase:
         account = account if account is not None else getattr(source, "account", None)
         if account is None:
             raise ConfigurationError(f"give account=...: a {type(source).__name__} does not name its own")
-        self.account = check_name("account", account)
-        self.policy = policy if policy is not None else Policy()
+        self.account: str = check_name("account", account)
+        self.policy: Policy = policy if policy is not None else Policy()
         if not isinstance(self.policy, Policy):
             raise ConfigurationError(f"policy={policy!r}: give a Policy")
         self._lanes = {check_lane(lane).name: lane for lane in lanes}

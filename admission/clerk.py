@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from admission.ledger.requests import Request, Who
     from admission.ledger.wire import Wire
 
-logger = logging.getLogger("admission")
+logger: logging.Logger = logging.getLogger("admission")
 
 IDLE = 5.0
 """Real seconds without work after which the thread ends."""

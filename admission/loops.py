@@ -17,7 +17,7 @@ class LoopTasks:
     """
 
     def __init__(self) -> None:
-        self.loop = asyncio.get_running_loop()
+        self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         self.callers = 0
         """How many callers of the guard wait on this loop."""
         self._tasks: set[asyncio.Task[None]] = set()

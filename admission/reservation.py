@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from admission.clocks import Clock
     from admission.core.messages import Booking, Message, Want
 
-logger = logging.getLogger("admission")
+logger: logging.Logger = logging.getLogger("admission")
 
 LONGEST_CALL_ID = 200
 
@@ -69,9 +69,9 @@ class Reservation:
         self._post = post
         self._clock = clock
         self._pid = os.getpid()
-        self.account = account
-        self.waited = booking.waited
-        self.granted_at = time.time() - (clock.now() - booking.granted_at)
+        self.account: str = account
+        self.waited: float = booking.waited
+        self.granted_at: float = time.time() - (clock.now() - booking.granted_at)
         self._left = False
 
     def __repr__(self) -> str:

@@ -33,7 +33,7 @@ class Schedule:
     """
 
     def __init__(self, wait: Wait | None = None, stop: Stop | None = None) -> None:
-        self.is_plain = wait is None and stop is None
+        self.is_plain: bool = wait is None and stop is None
         """Whether neither is the user's: then only mail makes a waiter attempt."""
         self._wait: Wait = wait or DEFAULT_WAIT
         self._stop: Stop = stop or stop_never

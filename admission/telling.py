@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from admission.hooks import Event, Hook
     from admission.ledger.wire import Kind
 
-logger = logging.getLogger("admission")
+logger: logging.Logger = logging.getLogger("admission")
 
 INFO, WARNING = logging.INFO, logging.WARNING
 

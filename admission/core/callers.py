@@ -47,9 +47,9 @@ class Callers:
         self._handovers = handovers
         self.wants: dict[str, Want] = {}
         """What they want, by seat."""
-        self.wants_ear = False
+        self.wants_ear: bool = False
         """Whether a seat was taken, so that offers must be listened for."""
-        self.flows = False
+        self.flows: bool = False
         """Whether the newest caller that asked was granted a slot at once: the next one may ask by itself."""
 
     def waiting_since(self) -> float | None:

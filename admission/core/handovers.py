@@ -21,7 +21,7 @@ class HandOvers:
     """What was handed over, and whether the process's waiters take it."""
 
     def __init__(self) -> None:
-        self.stalled = False
+        self.stalled: bool = False
         """Whether somebody did not take one at all, and no caller was heard of since."""
         self._told = ""
         """What the newest reply told."""

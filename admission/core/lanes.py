@@ -41,7 +41,7 @@ class OwnLanes:
         self._declared = tuple(wire_lane(lane) for lane in declared)
         self._outbox = outbox
         self._report = report
-        self.at = 0
+        self.at: int = 0
         """The newest word that is known."""
         self._known: dict[str, LaneWire] = {}
 

@@ -66,7 +66,7 @@ class Reader:
         self._watch = Watch(account, policy, report)
         self.due_at: float | None = None
         """When the next attempt may begin, as the ledger said last."""
-        self.goes_on = False
+        self.goes_on: bool = False
         """Whether this process took the newest reading, and so takes the next one on time."""
         self.watchers: list[Box] = []
         """Who waits for a reading without a seat."""

@@ -36,7 +36,7 @@ class Samples:
         self._report = report
         self._lapsed = lapsed
         self._every = min(SAMPLE_EVERY, policy.lease_ttl / PER_LEASE)
-        self.due_at = 0.0
+        self.due_at: float = 0.0
         """When it asks again; at once, to begin with."""
 
     def is_due(self, now: float, beat_every: float) -> bool:

@@ -82,7 +82,7 @@ class Dashboard:
             raise ConfigurationError("private=True: give a token")
         if isinstance(hosts, str):
             raise ConfigurationError(f"hosts={hosts!r}: give a list of names, such as [{hosts!r}]")
-        self.feed = Feed(guard, clean=clean)
+        self.feed: Feed = Feed(guard, clean=clean)
         self._guard = guard
         self._token = None if token is None else token.encode()
         self._private = private

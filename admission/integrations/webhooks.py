@@ -24,7 +24,7 @@ Check: TypeAlias = "Callable[[Mapping[str, str], bytes], bool]"
 MAX_BODY = 1024 * 1024
 """Bytes of the longest body that is read; end-of-call reports carry transcripts."""
 
-logger = logging.getLogger("admission")
+logger: logging.Logger = logging.getLogger("admission")
 
 
 @dataclass(frozen=True, slots=True)

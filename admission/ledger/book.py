@@ -73,19 +73,19 @@ class Book:
     def __init__(self, now: int, *, cold: bool) -> None:
         self.epoch = 0 if cold else 1
         self.members: dict[str, Member] = {}
-        self.reservations = Reservations(self.members)
-        self.readings = Readings()
-        self.visibility = Visibility()
-        self.lanes = LaneBook()
-        self.room = Room(self.reservations, self.readings, self.lanes)
-        self.line = Line()
-        self.serving = Serving(self.line, self.room, self.lanes, self.reservations, self.members)
+        self.reservations: Reservations = Reservations(self.members)
+        self.readings: Readings = Readings()
+        self.visibility: Visibility = Visibility()
+        self.lanes: LaneBook = LaneBook()
+        self.room: Room = Room(self.reservations, self.readings, self.lanes)
+        self.line: Line = Line()
+        self.serving: Serving = Serving(self.line, self.room, self.lanes, self.reservations, self.members)
         self.tombstones: dict[str, int] = {}
-        self.opened = -1
+        self.opened: int = -1
         """When the epoch began, if bookings may be missing from it."""
-        self.heard = now
-        self.grace_until = 0
-        self.lapsed = 0
+        self.heard: int = now
+        self.grace_until: int = 0
+        self.lapsed: int = 0
 
     # Every verb
 

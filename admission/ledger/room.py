@@ -54,15 +54,15 @@ class Room:
         self._lanes = lanes
         self.policy: PolicyWire | None = None
         """What the processes heard have agreed on; `None` before the first was heard."""
-        self.pause_at = 0
-        self.pause_on = 0
-        self.pause_reason = ""
-        self.cooling = Cooling()
-        self.claimed = 0
+        self.pause_at: int = 0
+        self.pause_on: int = 0
+        self.pause_reason: str = ""
+        self.cooling: Cooling = Cooling()
+        self.claimed: int = 0
         """When the last claim was admitted."""
-        self.gap = 0
+        self.gap: int = 0
         """How long it takes from one claim to the next, a running mean: the rate of freed slots while callers wait."""
-        self.paced_until = 0
+        self.paced_until: int = 0
         """Microseconds: when the next start is due where `starts_per_second` is set (GCRA with a burst of one)."""
 
     @property

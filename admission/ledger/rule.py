@@ -63,7 +63,7 @@ class Reservations:
 
     def reset(self) -> None:
         """Forget everything, as a new epoch does."""
-        self.t0 = -1
+        self.t0: int = -1
         """When the newest reading began; settle times below it are covered."""
         self.facts: dict[str, Facts] = {}
         self.lanes: dict[str, set[str]] = {}
@@ -75,7 +75,7 @@ class Reservations:
         """When `max_call_duration` is over, by reservation."""
         self.calls: dict[str, tuple[str, int]] = {}
         """Call id to (reservation or `ENDED`, when to forget it)."""
-        self.gone = 0
+        self.gone: int = 0
         """How many live calls were left, ended or lapsed."""
 
     def in_use(self, count: int) -> int:

@@ -40,7 +40,7 @@ class Serving:
         self.wakes: list[tuple[str, str]] = []
         """Seats to wake, with their processes: they have an offer, or wait for the pace. Whoever runs the verb takes
         them."""
-        self.hinted = 0
+        self.hinted: int = 0
         """The `paced_until` of which the head of the line was told."""
         self._speaker = ""
         """The process that speaks, if slots may be handed over to its waiters."""

@@ -34,8 +34,8 @@ class Line:
     __slots__ = ("_cut", "_socket", "client", "own")
 
     def __init__(self, client: httpx.Client, *, own: bool = True) -> None:
-        self.client = client
-        self.own = own
+        self.client: Any = client
+        self.own: bool = own
         self._cut = False
         self._socket: socket.socket | None = None
 

@@ -40,7 +40,7 @@ class Account:
         self.enforce = enforce
         self.count_ringing = count_ringing
         self.refusal_retry_after: float | None = None
-        self.refused = 0
+        self.refused: int = 0
         self._clock = clock
         self._begin = clock()
         self._lock = threading.RLock()
@@ -186,9 +186,12 @@ class Account:
     def _start(self, dial: Dial) -> Call | None:
         with self._present() as book:
             if not book.attempt() and self.enforce:
-                self.refused += 1
+                self._count_refusal()
                 return None
             return book.start(dial)
+
+    def _count_refusal(self) -> None:
+        self.refused += 1
 
 
 def check(**values: object) -> None:

@@ -143,14 +143,14 @@ class FakePureTalk(Account):
         )
         self.api_key = api_key
         self.latency: Seconds = 0.0
-        self.look_at = 0.0
-        self.drip = 0.0
+        self.look_at: float = 0.0
+        self.drip: float = 0.0
         self.dial_latency: Seconds = 0.0
         self.dial_reply_latency: Seconds = 0.0
-        self.timestamp_shift = 0.0
+        self.timestamp_shift: float = 0.0
         self.alter: Callable[[dict[str, Any]], object] | None = None
         self.reading_times: list[float] = []
-        self.peak_readings = 0
+        self.peak_readings: int = 0
         self._open_readings = 0
         self._sleep = sleep
         begin = datetime.now(UTC) if wall_clock is None else wall_clock
@@ -352,7 +352,8 @@ class FakePureTalk(Account):
             if fault is not None and not fault.accepted:
                 with self._present() as book:
                     book.attempt()
-                self.refused += fault.refusal
+                if fault.refusal:
+                    self._count_refusal()
                 return fault.answer
             call = self._start(dial)
             if call is None:

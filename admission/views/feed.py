@@ -71,8 +71,8 @@ class Feed:
     ) -> None:
         self.guard = guard
         self.history: deque[Moment] = deque(maxlen=kept)
-        self.viewers = 0
-        self.asked = 0
+        self.viewers: int = 0
+        self.asked: int = 0
         """How often the ledger was asked."""
         self._every = every
         self._clean = clean

@@ -60,8 +60,8 @@ class Dialers:
     def __init__(self, settings: Settings, phone: Phone, seed: str) -> None:
         self.settings = settings
         self.phone = phone
-        self.counts = Counts()
-        self.stopping = asyncio.Event()
+        self.counts: Counts = Counts()
+        self.stopping: asyncio.Event = asyncio.Event()
         self._seed = seed
         self._waiting: set[asyncio.Task[None]] = set()
         self._tasks: list[asyncio.Task[None]] = []

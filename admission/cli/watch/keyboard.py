@@ -89,9 +89,9 @@ class Prompt:
     """
 
     def __init__(self, unsaid: str) -> None:
-        self.asks = ""
+        self.asks: str = ""
         """`pause` while a reason is typed, `resume` while that is to be confirmed, else empty."""
-        self.typed = ""
+        self.typed: str = ""
         self.unsaid = unsaid
 
     def press(self, key: str, *, paused: bool) -> Order | None:

@@ -17,7 +17,7 @@ from admission.process import process_token
 if TYPE_CHECKING:
     from admission.clerk import Clerk
 
-logger = logging.getLogger("admission")
+logger: logging.Logger = logging.getLogger("admission")
 
 QUIET = 2.0
 """Seconds of silence after which the ear asks whether its connection still is one: nothing tells of a half-open one."""
@@ -35,7 +35,7 @@ class Ear:
         self._renewed = False
         self._listening = True
         """Whether it listened at last: an outage is told once."""
-        self.strange = 0
+        self.strange: int = 0
         """Messages of which nothing was understood."""
         self._token = process_token()
         self._channel = scripts.wake_channel(self._token)

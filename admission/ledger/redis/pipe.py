@@ -37,7 +37,7 @@ class Pipe:
         self._pool = pool
         self._settings = settings
         self._connection: Any = None
-        self.run_id = ""
+        self.run_id: str = ""
         """The server's run id, read once per connection; empty where it may not be read."""
 
     def run(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
