@@ -1,7 +1,6 @@
-"""What callers write, name by name and default by default; a change here is a change for them."""
+"""What holds of all that callers write; name by name it stands in `public_api.txt`."""
 
 import ast
-import dataclasses
 import inspect
 import subprocess
 import sys
@@ -10,145 +9,37 @@ from pathlib import Path
 import pytest
 
 import admission
-from admission import AsyncGuard, Guard, Lane, LaneStatus, Policy, PureTalk, Reservation, Status, Usage
+from admission import AsyncGuard, Guard, Lane, LaneStatus, Policy, Reservation, Status, Usage
 
 PACKAGE = Path(admission.__file__).parent
+KEYWORD_ONLY = inspect.Parameter.KEYWORD_ONLY
 
-METHODS = {
-    "hold": {"lane": "default", "timeout": "the policy's"},
-    "place": {
-        "lane": "default",
-        "timeout": "the policy's",
-        "track": False,
-        "call_id": None,
-        "rejected": None,
-        "retry": True,
-    },
-    "acquire": {"lane": "default", "timeout": "the policy's"},
-}
-SETTINGS = {"account": None, "policy": None, "lanes": (), "wait": None, "stop": None, "hooks": ()}
-
-FIELDS = {
-    Policy: {
-        "refresh_interval": 1.0,
-        "max_staleness": 15.0,
-        "visibility_lag": 5.0,
-        "placement_timeout": 10.0,
-        "lease_ttl": 10.0,
-        "max_call_duration": 3600.0,
-        "headroom": 0,
-        "timeout": None,
-        "max_waiting": 10_000,
-        "starts_per_second": None,
-    },
-    Lane: {
-        "name": ...,
-        "priority": 0,
-        "weight": 1.0,
-        "headroom": 0,
-        "max_in_flight": None,
-        "promote_after": None,
-    },
-    Usage: {"limit": ..., "count": ..., "timestamp": None},
-    LaneStatus: {
-        "name": ...,
-        "waiting": ...,
-        "in_flight": ...,
-        "paused": False,
-        "pause_reason": "",
-        "settings": None,
-    },
-    Status: {
-        "account": ...,
-        "limit": ...,
-        "count": ...,
-        "in_use": ...,
-        "free": ...,
-        "pending": ...,
-        "held": ...,
-        "untracked": ...,
-        "waiting": ...,
-        "usage_age": ...,
-        "paused": ...,
-        "pause_reason": ...,
-        "lanes": (),
-        "visibility_lag_seen": None,
-    },
-}
-
-ERRORS = {
-    "AdmissionError": Exception,
-    "Refused": admission.AdmissionError,
-    "Saturated": admission.Refused,
-    "QueueFull": admission.Refused,
-    "Paused": admission.Refused,
-    "Unavailable": admission.AdmissionError,
-    "UsageUnavailable": admission.Unavailable,
-    "LedgerUnavailable": admission.Unavailable,
-    "Closed": admission.AdmissionError,
-    "UsageError": admission.AdmissionError,
-    "ConfigurationError": admission.AdmissionError,
-    "CallRejected": Exception,
-    "NotPlaced": Exception,
-}
+VALUES = (Lane, LaneStatus, Policy, Status, Usage)
+BOOKING = ("hold", "place", "acquire")
 
 
-def keywords(function):
-    """Return a function's keyword-only parameters with their defaults."""
-    parameters = inspect.signature(function).parameters.values()
-    found = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
-    return {name: str(default) if name == "timeout" else default for name, default in found.items()}
+def kinds(function):
+    """Return what kind each parameter is of, `self` aside."""
+    return {one.name: one.kind for one in inspect.signature(function).parameters.values() if one.name != "self"}
 
 
 @pytest.mark.parametrize("guard", [Guard, AsyncGuard])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", BOOKING)
 def test_the_ways_of_booking_take_keywords_alone(guard, method):
-    function = getattr(guard, method)
-    assert keywords(function) == METHODS[method]
-    others = [p for p in inspect.signature(function).parameters.values() if p.kind is not p.KEYWORD_ONLY]
+    others = {name: kind for name, kind in kinds(getattr(guard, method)).items() if kind is not KEYWORD_ONLY}
     # `*misuse` is there to tell of parentheses that were left out.
-    assert [(p.name, p.kind) for p in others if p.name != "self"] in (
-        [],
-        [("misuse", inspect.Parameter.VAR_POSITIONAL)],
-    )
+    assert others in ({}, {"misuse": inspect.Parameter.VAR_POSITIONAL})
 
 
-@pytest.mark.parametrize("guard", [Guard, AsyncGuard])
-def test_a_guard_is_made_of_a_source_a_ledger_and_settings(guard):
-    assert list(inspect.signature(guard).parameters)[:2] == ["source", "ledger"]
-    assert keywords(guard) == SETTINGS
-
-
-def test_puretalk_is_made_of_a_key_and_settings():
-    parameters = inspect.signature(PureTalk).parameters
-    assert list(parameters) == ["api_key", "base_url", "client", "timeout"]
-    assert set(keywords(PureTalk)) == {"base_url", "client", "timeout"}
-    defaults = [parameters[name].default for name in ("base_url", "client", "timeout")]
-    assert defaults == ["https://api.puretalk.ai/api", None, 5.0]
-
-
-@pytest.mark.parametrize("kind", FIELDS, ids=lambda kind: kind.__name__)
-def test_values_are_frozen_and_have_these_fields(kind):
-    found = {
-        field.name: ... if field.default is dataclasses.MISSING else field.default for field in dataclasses.fields(kind)
-    }
-    assert found == FIELDS[kind]
-    assert list(found) == list(FIELDS[kind])
+@pytest.mark.parametrize("kind", VALUES, ids=lambda kind: kind.__name__)
+def test_values_are_frozen(kind):
     assert kind.__dataclass_params__.frozen
     assert "__dict__" not in dir(kind)
 
 
-def test_a_reservation_has_these_names():
-    public = {name for name in dir(Reservation) if not name.startswith("_")}
-    facts = {"id", "lane", "account", "granted_at", "waited", "deadline", "call_id"}
-    assert public == facts | {"placed", "cancel", "ended", "release"}
+def test_a_reservation_tells_at_once_in_both_colours():
     for name in ("placed", "cancel", "ended", "release"):
         assert not inspect.iscoroutinefunction(getattr(Reservation, name))
-
-
-@pytest.mark.parametrize("name", ERRORS)
-def test_errors_are_split_by_who_must_act(name):
-    assert getattr(admission, name).__bases__ == (ERRORS[name],)
 
 
 # Who may import whom
