@@ -5,10 +5,12 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any, Never, ParamSpec, TypeVar, Unpack
 
-from arq import Retry
-from arq.constants import retry_key_prefix
-
+from admission.integrations.extras import needs
 from admission.integrations.handback import WAIT, Placing, Run, check_use
+
+with needs("arq"):
+    from arq import Retry
+    from arq.constants import retry_key_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Never, ParamSpec, TypeVar, Unpack
 
-from celery import current_task
-from celery.exceptions import Retry
-
+from admission.integrations.extras import needs
 from admission.integrations.handback import WAIT, Placing, jobs_of
+
+with needs("celery"):
+    from celery import current_task
+    from celery.exceptions import Retry
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Never, ParamSpec, TypeVar, Unpack
 
-import dramatiq
-from dramatiq.middleware import CurrentMessage, SkipMessage
-
 from admission.errors import ConfigurationError
+from admission.integrations.extras import needs
 from admission.integrations.handback import WAIT, Placing, jobs_of
+
+with needs("dramatiq"):
+    import dramatiq
+    from dramatiq.middleware import CurrentMessage, SkipMessage
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from opentelemetry import metrics, trace
-from opentelemetry.metrics import Counter, Histogram
-from opentelemetry.trace import Status, StatusCode
-
 from admission.hooks import Admitted, Refused
+from admission.integrations.extras import needs
 from admission.integrations.metrics import METRICS, measure
+
+with needs("otel"):
+    from opentelemetry import metrics, trace
+    from opentelemetry.metrics import Counter, Histogram
+    from opentelemetry.trace import Status, StatusCode
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import Meter, MeterProvider

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from prometheus_client import REGISTRY, Counter, Gauge, Histogram
-
 from admission.errors import ConfigurationError
+from admission.integrations.extras import needs
 from admission.integrations.metrics import METRICS, measure
+
+with needs("prometheus"):
+    from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry

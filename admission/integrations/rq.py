@@ -6,10 +6,12 @@ import math
 import sys
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack
 
-from rq import Retry, get_current_job
-
 from admission.errors import ConfigurationError
+from admission.integrations.extras import needs
 from admission.integrations.handback import WAIT, Placing, jobs_of
+
+with needs("rq"):
+    from rq import Retry, get_current_job
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -45,7 +45,7 @@ def test_a_reservation_tells_at_once_in_both_colours():
 # Who may import whom
 
 
-FACES = {"cli", "integrations", "testing"}
+FACES = {"__main__.py", "cli", "integrations", "testing"}
 SOURCES_KNOW = {"errors", "values", "sources"}
 
 
