@@ -51,26 +51,7 @@ class Ledger(Protocol):
 
 
 class GuardBase:
-    """The settings and the desk of a guard. Constructing one does no I/O and needs no event loop.
-
-    Args:
-        source: Where readings come from: a `PureTalk`, another of `admission.sources`, or any object with `fetch()`
-            and `afetch()`.
-        ledger: The shared book; `None` is a new `MemoryLedger`, for one process.
-        account: The account's name in the ledger; defaults to the source's own (`PureTalk`: a hash of base URL and
-            key; the others alike). Custom sources without an `account` attribute must be given one.
-        policy: How the guard decides.
-        lanes: The classes of traffic that this guard declares; there is always `default`. Lanes live in the ledger,
-            where the newest word on each counts: a declaration that says something new, or `set_lane`.
-        wait: A tenacity `wait`: when a waiter attempts. `None`: jittered, exponential from 0.1 to 2 s. A waiter is
-            woken when there is something for it anyway, so this matters only where `stop` counts attempts.
-        stop: A tenacity `stop`: when a waiter gives up. `None`: only at its timeout.
-        hooks: Callables that take one event each, see `admission.hooks`: for metrics, traces, or alarms of your own.
-            While there are any, the ledger is asked every few seconds how the account stands; the provider never is.
-
-    Raises:
-        ConfigurationError: A setting cannot work; the text says which, and the mend.
-    """
+    """The settings and the desk of a guard; `Guard` tells what the arguments are."""
 
     def __init__(
         self,

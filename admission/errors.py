@@ -36,6 +36,12 @@ class Refused(AdmissionError):
         retry_after: Seconds after which another try is worthwhile.
     """
 
+    limit: int | None
+    in_use: int
+    waited: float
+    position: int
+    retry_after: float
+
     def __init__(
         self,
         message: str,
@@ -63,7 +69,11 @@ class QueueFull(Refused):
 
 
 class Paused(Refused):
-    """An operator has paused the account. `reason` is what they gave."""
+    """An operator has paused the account, or the caller's lane.
+
+    Attributes:
+        reason: What the operator gave as the reason.
+    """
 
     reason: str = ""
 
@@ -75,6 +85,9 @@ class Unavailable(AdmissionError):
         cause: The newest fault that explains it, or `None` when none is known.
         retry_after: Seconds after which another try is worthwhile.
     """
+
+    cause: BaseException | None
+    retry_after: float
 
     def __init__(self, message: str, *, cause: BaseException | None = None, retry_after: float = 1.0) -> None:
         super().__init__(message)
@@ -103,6 +116,10 @@ class UsageError(AdmissionError):
         excerpt: The first characters of the answer's body, without the API key.
     """
 
+    status: int | None
+    retry_after: float | None
+    excerpt: str
+
     def __init__(
         self, message: str, *, status: int | None = None, retry_after: float | None = None, excerpt: str = ""
     ) -> None:
@@ -119,6 +136,8 @@ class ConfigurationError(AdmissionError):
         status: The HTTP status where the provider said so (401, 403, 404), else `None`.
     """
 
+    status: int | None
+
     def __init__(self, message: str, *, status: int | None = None) -> None:
         super().__init__(message)
         self.status = status
@@ -129,7 +148,12 @@ class CallRejected(Exception):
 
     Args:
         retry_after: Seconds that the provider asked to wait, or `None`.
+
+    Attributes:
+        retry_after: The same.
     """
+
+    retry_after: float | None
 
     def __init__(self, retry_after: float | None = None) -> None:
         wait = "" if retry_after is None else f"; it asks to wait {retry_after:g} s"

@@ -60,7 +60,33 @@ def _await_readers() -> None:
 
 
 class Guard(GuardBase):
-    """Admits calls of threads and plain functions. Takes what `GuardBase` takes."""
+    """Admits calls of threads and plain functions.
+
+    Constructing one does no I/O, so make one at module level; it serves any number of threads. As a context manager it
+    is closed at the end of the block.
+
+    Args:
+        source: Where readings come from: a `PureTalk`, another of `admission.sources`, or any object with `fetch()`
+            and `afetch()`, see `Source`.
+        ledger: The shared book: a `RedisLedger`, or a `MemoryLedger` for one process. `None` is a new `MemoryLedger`.
+        account: The account's name in the ledger; defaults to the source's own (`PureTalk`: a hash of base URL and
+            key; the others alike). Custom sources without an `account` attribute must be given one.
+        policy: How the guard decides; `None` is `Policy()`.
+        lanes: The classes of traffic that this guard declares; there is always `default`. Lanes live in the ledger,
+            where the newest word on each counts: a declaration that says something new, or `set_lane`.
+        wait: A tenacity `wait`: when a waiter attempts. `None`: jittered, exponential from 0.1 to 2 s. A waiter is
+            woken when there is something for it anyway, so this matters only where `stop` counts attempts.
+        stop: A tenacity `stop`: when a waiter gives up. `None`: only at its timeout.
+        hooks: Callables that take one event each, see `admission.hooks`: for metrics, traces, or alarms of your own.
+            While there are any, the ledger is asked every few seconds how the account stands; the provider never is.
+
+    Attributes:
+        account: The account's name in the ledger.
+        policy: How the guard decides.
+
+    Raises:
+        ConfigurationError: A setting cannot work; the text says which, and the mend.
+    """
 
     @classmethod
     def from_env(cls, **settings: Any) -> Guard:
@@ -80,6 +106,10 @@ class Guard(GuardBase):
         Args:
             lane: The class of traffic.
             timeout: Seconds to wait for a slot: `None` for ever, 0 not at all; not given, the policy's.
+
+        Raises:
+            ConfigurationError: An argument cannot work. Entering the block, or calling the decorated function, raises
+                what `acquire` raises, and `RuntimeError` for a block that was entered before.
         """
         kind = check_kind(track=False, call_id=None, misuse=misuse, made_by="hold")
         return Block(self, kind, lane=lane, timeout=timeout)
@@ -104,6 +134,11 @@ class Guard(GuardBase):
             rejected: Takes an error of the block; true says that the provider refused the call for concurrency, so that
                 it was surely not placed.
             retry: Whether a decorated function whose call was refused runs again when there is room.
+
+        Raises:
+            ConfigurationError: An argument cannot work, or the lane has a cap and `track` was not given. Entering the
+                block, or calling the decorated function, raises what `acquire` raises; when the provider refused the
+                call and the time is up, the provider's own exception.
         """
         kind = check_kind(track=track, call_id=call_id, misuse=misuse, made_by="place")
         return Block(self, kind, lane=lane, timeout=timeout, rejected=rejected, call_id=call_id, retry=retry)
@@ -127,14 +162,30 @@ class Guard(GuardBase):
     def call_started(self, call_id: object) -> None:
         """Book a call that the fleet did not place (an inbound call's webhook) as placed now.
 
-        For an id that is known it does nothing. Kept and delivered later while the ledger is away.
+        For an id that is known it does nothing. Waits until the ledger has it, for 5 s at most; kept and delivered
+        later while the ledger is away.
+
+        Args:
+            call_id: The provider's id of the call: text, or anything that `str` tells apart.
+
+        Raises:
+            ConfigurationError: The id cannot be written as text.
         """
         box = ThreadBox(self._clock)
         rid, at = self._mint(), self._clock.now()
         self._run(plans.tell(TellStarted(box, rid, clean_call_id(call_id), at), self._patience), box)
 
     def call_ended(self, call_id: object) -> None:
-        """Say that a call is over, by its id, from any process; an id not known yet is remembered for an hour."""
+        """Say that a call is over, by its id, from any process; an id not known yet is remembered for an hour.
+
+        Waits until the ledger has it, for 5 s at most; kept and delivered later while the ledger is away.
+
+        Args:
+            call_id: The provider's id of the call, as it was told when the call was placed.
+
+        Raises:
+            ConfigurationError: The id cannot be written as text.
+        """
         box = ThreadBox(self._clock)
         self._run(plans.tell(TellEnded(box, clean_call_id(call_id)), self._patience), box)
 

@@ -27,7 +27,7 @@ NANOSECONDS = 1_000_000_000
 
 
 class OpenTelemetryHook:
-    """A hook that keeps the metrics of `docs/guides/metrics.md` and makes a span of each caller's wait.
+    """A hook that keeps the metrics of `docs/reference/metrics.md` and makes a span of each caller's wait.
 
     The span `admission.wait` lasts from the ask until the caller was admitted or refused; it is a child of the span
     that was current there.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class PrometheusHook:
-    """A hook that keeps the metrics of `docs/guides/metrics.md`; one serves any number of guards.
+    """A hook that keeps the metrics of `docs/reference/metrics.md`; one serves any number of guards.
 
     Args:
         registry: Where the metrics are kept; `None` is `prometheus_client.REGISTRY`.

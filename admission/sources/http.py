@@ -120,7 +120,7 @@ class HttpSource:
 
     @property
     def account(self) -> str:
-        """The account's name in the ledger: a hash of address and key, the same in every process."""
+        """The account's name in the ledger, a hash of address and key, the same in every process."""
         return self._account
 
     @property

@@ -15,18 +15,26 @@ class Source(Protocol):
     guard's business. Bound the time of a call: the guard gives the duty of reading to somebody else when it
     takes too long. `Guard` calls `fetch` from any of its threads, `AsyncGuard` awaits `afetch` on its caller's
     loop.
-
-    Both raise:
-        UsageError: The answer cannot be used, or there was none; the guard tries again, and waits for
-            `retry_after` where it is given.
-        ConfigurationError: Trying again cannot help (a wrong key, a wrong address); final for this process's
-            callers.
     """
 
     def fetch(self) -> Usage:
-        """Ask the provider, blocking until it has answered."""
+        """Ask the provider, blocking until it has answered.
+
+        Raises:
+            UsageError: The answer cannot be used, or there was none; the guard tries again, and waits for its
+                `retry_after` where it is given.
+            ConfigurationError: Trying again cannot help (a wrong key, a wrong address); final for this process's
+                callers.
+        """
         ...
 
     async def afetch(self) -> Usage:
-        """Ask the provider."""
+        """Ask the provider.
+
+        Raises:
+            UsageError: The answer cannot be used, or there was none; the guard tries again, and waits for its
+                `retry_after` where it is given.
+            ConfigurationError: Trying again cannot help (a wrong key, a wrong address); final for this process's
+                callers.
+        """
         ...

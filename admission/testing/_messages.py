@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 Body: TypeAlias = "bytes | str | Mapping[str, object] | None"
-"""What a scripted answer carries: raw bytes or text as they are, a mapping as JSON, `None` the usual error."""
+"""What a scripted answer carries; bytes and text go out as they are, a mapping as JSON, `None` is the usual error."""
 
 HUGE_BODY_BYTES = 8 * 1024 * 1024
 """Length of the `huge` garbage: far more than an answer about three fields can need."""

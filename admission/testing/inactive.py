@@ -11,7 +11,9 @@ from admission.values import Lane, Policy, Usage
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from admission.aguard import AsyncGuard
     from admission.base import GuardBase
+    from admission.guard import Guard
 
 _PLENTY = 1_000_000
 
@@ -29,7 +31,7 @@ class _Unlimited:
 
 
 @contextmanager
-def deactivate(*guards: GuardBase) -> Iterator[None]:
+def deactivate(*guards: Guard | AsyncGuard) -> Iterator[None]:
     """Have guards admit at once as long as the block lasts; neither the provider nor Redis is asked.
 
     For tests of dialers whose guards are made at module level. What was decorated stays decorated, blocks hand out
@@ -37,7 +39,7 @@ def deactivate(*guards: GuardBase) -> Iterator[None]:
     and pauses are not looked at. Admit and leave inside the block: a reservation must not outlive it.
 
     Args:
-        guards: `Guard` or `AsyncGuard` objects, used before or not.
+        guards: Those to let through, used before or not.
     """
     kept = [(guard, dict(vars(guard))) for guard in guards]
     try:

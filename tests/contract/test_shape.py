@@ -32,6 +32,8 @@ def test_both_colours_have_the_same_method(name):
         for method in (plain, awaited)
     ]
     assert parameters[0] == parameters[1]
+    told = [inspect.getdoc(method).partition("\n")[2] for method in (plain, awaited)]
+    assert told[0] == told[1]
 
 
 def test_neither_colour_has_other_methods():
@@ -40,6 +42,10 @@ def test_neither_colour_has_other_methods():
 
 def test_both_colours_are_made_alike():
     assert inspect.signature(Guard.__init__) == inspect.signature(AsyncGuard.__init__)
+    told = [inspect.getdoc(guard).partition("\nArgs:\n")[2] for guard in (Guard, AsyncGuard)]
+    assert told[0] == told[1]
+    for name in list(inspect.signature(Guard).parameters):
+        assert f"    {name}: " in told[0]
 
 
 @pytest.mark.parametrize("name", admission.__all__)
