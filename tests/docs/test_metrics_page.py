@@ -1,4 +1,4 @@
-"""`docs/guides/metrics.md` and the dashboard name what is: metrics, labels, log records; all PromQL parses."""
+"""The pages on metrics and log records, and the dashboard, name what is; all PromQL parses."""
 
 import json
 import logging
@@ -12,10 +12,13 @@ from prometheus_client import CollectorRegistry
 from admission.hooks import SAMPLE_EVERY
 from admission.integrations.metrics import METRICS
 from admission.integrations.prometheus import PrometheusHook
-from admission.telling import EVENTS
+from admission.telling import EVENTS, REASONS
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "guides" / "metrics.md").read_text("utf-8")
+METRICS_PAGE, RECORDS_PAGE, HOOKS_PAGE = (
+    (DOCS / "reference" / name).read_text("utf-8") for name in ("metrics.md", "log-records.md", "api/hooks.md")
+)
 DASHBOARD = json.loads((DOCS / "grafana" / "admission.json").read_text("utf-8"))
 ALERTS = re.findall(r"^ +- alert: (\w+)\n +expr: (.+)$", PAGE, re.MULTILINE)
 
@@ -45,16 +48,32 @@ def series():
 SERIES = series()
 
 
-def rows(heading):
-    """The rows of the table under a heading, as they stand there."""
-    section = PAGE.split(f"\n## {heading}\n")[1].split("\n## ")[0]
-    return [line for line in section.splitlines() if line.startswith("| `")]
+def rows(text):
+    """The rows of tables, by their cells."""
+    return [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("| `")
+    ]
 
 
 def test_the_page_has_every_metric_and_no_other():
-    assert rows("Metrics") == [
-        f"| `{full_name(name)}` | `admission.{name}` | {metric.kind} | {', '.join(metric.labels)} | {metric.text} |"
+    assert rows(METRICS_PAGE.split("\n## Labels\n")[0]) == [
+        [f"`{full_name(name)}`", metric.kind, ", ".join(metric.labels[1:]), metric.text]
         for name, metric in METRICS.items()
+    ]
+    assert {metric.labels[0] for metric in METRICS.values()} == {"account"}
+
+
+def test_the_page_has_every_label_and_its_values():
+    told = {name.strip("`"): text for name, text in rows(METRICS_PAGE.split("\n## Labels\n")[1].split("\n## ")[0])}
+    assert set(told) == {label for metric in METRICS.values() for label in metric.labels[1:]}
+    assert set(re.findall(r"`(\w+)`", told["reason"])) == {*REASONS.values(), "interrupted", "failed"}
+
+
+def test_the_page_has_the_buckets_of_every_histogram():
+    assert rows(METRICS_PAGE.split("\n## Buckets\n")[1]) == [
+        [f"`{full_name(name)}`", ", ".join(f"{bound:g}" for bound in metric.buckets)]
+        for name, metric in METRICS.items()
+        if metric.buckets
     ]
 
 
@@ -63,16 +82,27 @@ def said(text):
     return re.sub(r"%\((\w+)\)s", r"`\1`", text)
 
 
-def test_the_page_has_every_log_record_and_no_other():
-    assert rows("Log records") == [
-        f"| `{event}` | {logging.getLevelName(told.level).lower()} | {said(told.text)} |"
+def test_the_page_has_every_log_record_and_no_other_and_says_what_to_do():
+    told = rows(RECORDS_PAGE.split("\n## ")[0])
+    assert [row[:3] for row in told] == [
+        [f"`{event}`", logging.getLevelName(told.level).lower(), said(told.text)]
         for event, told in EVENTS.items()
         if told.level is not None
     ]
+    assert all(row[3] for row in told)
 
 
-def test_the_page_says_how_often_the_ledger_is_asked():
+def test_the_page_says_what_hooks_are_given():
+    assert rows(RECORDS_PAGE.split("\n## What hooks are given\n")[1]) == [
+        [f"`{event}`", f"`{told.make.__name__}`"] for event, told in EVENTS.items() if told.make
+    ]
+    for told in EVENTS.values():
+        assert told.make is None or f".. autoclass:: {told.make.__name__}()\n" in HOOKS_PAGE
+
+
+def test_the_pages_say_how_often_the_ledger_is_asked():
     assert f"at most every {SAMPLE_EVERY:g} s" in PAGE
+    assert f"as the last sample, {SAMPLE_EVERY:g} s at most" in METRICS_PAGE.replace("\n", " ")
 
 
 def panels():
