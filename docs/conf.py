@@ -21,6 +21,7 @@ extensions = [
     "commands",
     "index_page",
     "tables",
+    "links",
 ]
 exclude_patterns = ["examples/*/*", "_ext"]
 nitpicky = True
