@@ -82,7 +82,7 @@ def of_fragment(name: str) -> list[str]:
     by = ", ".join(f"`{taker}`" for taker in takers(name))
     lines = [f"### include/{name}", "", header.purpose, ""]
     if header.listed:
-        lines += ["```text", header.listed, "```", ""]
+        lines += ["```{code-block} text", ":class: wraps", header.listed, "```", ""]
     return [*lines, f"Taken by {by}.", ""]
 
 

@@ -1,4 +1,4 @@
-"""Marks the tables that hold sentences: on a narrow screen their rows are shown one cell below the other."""
+"""Keeps tables within the page: marks long code in them, which may be broken, and the tables that hold sentences."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ if TYPE_CHECKING:
 
 SENTENCE = 30
 """Characters of a cell that is read, and not compared with others."""
+LONG = 36
+"""Characters of code that a column of its own cannot hold."""
 
 
-class Sentences(SphinxPostTransform):
-    """Gives tables with a long cell in most of their rows the class `sentences`."""
+class Tables(SphinxPostTransform):
+    """Gives tables with a long cell in most rows the class `sentences`, and long code in any the class `long`."""
 
     default_priority = 900
     formats = ("html",)
@@ -27,9 +29,12 @@ class Sentences(SphinxPostTransform):
             long = [row for row in rows if any(len(cell.astext()) > SENTENCE for cell in row.findall(nodes.entry))]
             if len(long) * 2 >= len(rows):
                 table["classes"].append("sentences")
+            for literal in table.findall(nodes.literal):
+                if len(literal.astext()) > LONG:
+                    literal["classes"].append("long")
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Add it to the site."""
-    app.add_post_transform(Sentences)
+    app.add_post_transform(Tables)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
