@@ -119,6 +119,8 @@ class Desk:
         self.closing: Box | None = None
         self._epoch = 0
         self._since = 0
+        self._heard_at = 0.0
+        """When the newest reply was heard."""
         self._beat_at: float | None = None
         self._next_at: float | None = None
         self._pause = (0, 0, "")
@@ -306,7 +308,7 @@ class Desk:
 
     def _beat_draft(self, listed: list[Booking]) -> Draft:
         def then(_head: Head, tail: Wire, sent_at: float) -> None:
-            self.own.acknowledged(listed, sent_at)
+            self.own.acknowledged(listed, sent_at, self._heard_at)
             self._heard_back(tail)
 
         return Draft(lambda now: Beat(*self._pause, self._lanes.at, self.own.entries(listed, now)), then, note=False)
@@ -360,6 +362,7 @@ class Desk:
     def replied(self, draft: Draft, reply: Wire, now: float) -> None:
         """Take the ledger's reply to a draft."""
         self.down = None
+        self._heard_at = now
         head = Head(*reply[:HEAD])  # type: ignore[arg-type]  # the wire's order is the head's
         if head.code == Code.FOREIGN:
             self._foreign(head, draft, now)

@@ -101,13 +101,15 @@ class OwnBooks:
         return tuple(_entry(booking, now) for booking in listed if booking.rid in self.bookings)
 
     @staticmethod
-    def acknowledged(listed: Iterable[Booking], sent_at: float) -> None:
-        """A beat sent at `sent_at` was heard: the deadlines of open place blocks move along.
+    def acknowledged(listed: Iterable[Booking], sent_at: float, heard_at: float) -> None:
+        """A beat sent at `sent_at` was acknowledged at `heard_at`: the deadlines of open place blocks move along.
 
         One that had passed by then has passed for good: its slot may have gone to another caller, so a dial is late.
+        The same is so of a beat that is acknowledged after the settle time: it may have come too late to keep the slot.
         """
         for booking in listed:
-            if booking.may_still_dial(sent_at) and sent_at <= booking.deadline:
+            in_time = sent_at <= booking.deadline and heard_at <= booking.deadline + booking.policy.visibility_lag
+            if booking.may_still_dial(sent_at) and in_time:
                 booking.deadline = max(booking.deadline, sent_at + booking.policy.placement_timeout)
                 booking.settle_at = max(booking.settle_at, booking.deadline + booking.policy.visibility_lag)
 

@@ -134,6 +134,27 @@ def test_a_deadline_that_has_passed_is_not_moved_along_by_a_later_beat(slept):
     assert (booking.deadline < pair.now) is slept
 
 
+def test_a_beat_that_was_under_way_until_the_slot_was_given_to_another_moves_no_deadline():
+    pair = Pair(limit=1)
+    pair.say(SayEnded(next(iter(pair.desk.own.bookings)), placed=False))
+    want = replace(pair.want(), kind=Kind.PLACE)
+    pair.say(AskFor(want))
+    booking = pair.desk.own.bookings[want.rid]
+    pair.after(POLICY.placement_timeout - 0.01)
+    pair.desk.tick(pair.now)
+    under_way = pair.desk.take(pair.now)
+    assert any(isinstance(request, Beat) and request.entries for _, _, request in under_way)
+    pair.after(POLICY.visibility_lag + 0.1)
+    pair.read()
+    lag = int(POLICY.visibility_lag * 1000)
+    other = pair.desk._who()._replace(process="p.2")
+    ((code, *_),) = pair.execute(other, Ask("s", "r", "default", int(Kind.PLACE), 10_000, lag, 60_000, 0, 0))
+    assert code == Code.GRANTED
+    for draft, who, request in under_way:
+        pair.desk.replied(draft, pair.execute(who, request)[0], pair.now)
+    assert booking.deadline < pair.now, "two would dial on one slot"
+
+
 def test_a_deadline_is_not_moved_along_for_longer_than_any_call_lasts():
     pair = Pair()
     policy = replace(POLICY, max_call_duration=20)
