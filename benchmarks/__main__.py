@@ -17,7 +17,19 @@ if TYPE_CHECKING:
 
     from benchmarks.report import Result
 
-NAMES = ("free", "contended", "scale", "crash", "accounts", "calls", "memory", "imports", "profile")
+NAMES = (
+    "free",
+    "contended",
+    "scale",
+    "crash",
+    "accounts",
+    "calls",
+    "strategies",
+    "fairness",
+    "memory",
+    "imports",
+    "profile",
+)
 """The benchmarks, each a module of this package, in the order in which they run."""
 
 
