@@ -160,11 +160,13 @@ class Desk:
             case GetHolders(box):
                 self.outbox.send(lambda _: AskHolders(MOST_HOLDERS), holders_to(self.account, box), box, note=False)
             case SetPause(box, on, reason, name) if name:
+                self._lanes.declare()
                 self._lanes.pause(box, name, on=on, reason=reason)
             case SetPause(box, on, reason):
                 then = self._paused(box, on=on, reason=reason)
                 self.outbox.send(lambda _: Pause(int(on), reason, ""), then, box, note=False)
             case SetLane(box, lane):
+                self._lanes.declare()
                 self._lanes.set(box, lane)
             case GetReading(box):
                 self.reader.watchers.append(box)

@@ -48,9 +48,10 @@ class OwnLanes:
     # What the ledger is told
 
     def declare(self) -> None:
-        """Tell of the guard's own lanes."""
-        if self._declared:
-            self._outbox.put(self._told(Lanes(int(Word.DECLARE), self._declared)))
+        """Tell of the guard's own lanes, once, before anything else is said of lanes or asked for in one."""
+        declared, self._declared = self._declared, ()
+        if declared:
+            self._outbox.put(self._told(Lanes(int(Word.DECLARE), declared)))
 
     def retell(self) -> None:
         """Tell all that is known, before all else, to a ledger that may have lost it."""

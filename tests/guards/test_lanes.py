@@ -44,6 +44,22 @@ async def test_an_unknown_lane_is_refused_with_those_that_are_known(colour, kind
 
 
 @both_colours
+async def test_a_lane_that_a_guard_declares_is_there_for_its_first_word(colour):
+    async with Stage(colour, lanes=[CALLBACKS]) as stage, stage.another(colour, lanes=[BULK]) as other:
+        await other.pause("no agents", lane="bulk")
+        assert [lane.name for lane in (await stage.status()).lanes if lane.paused] == ["bulk"]
+
+
+@both_colours
+async def test_what_is_set_before_the_first_call_outlives_the_declaration(colour):
+    async with Stage(colour, lanes=[BULK]) as stage:
+        await stage.guard.set_lane(Lane("bulk", headroom=4))
+        (await stage.guard.acquire(timeout=0)).cancel()
+        settings = {lane.name: lane.settings for lane in (await stage.status()).lanes}
+        assert settings["bulk"] == Lane("bulk", headroom=4)
+
+
+@both_colours
 async def test_a_lane_that_another_guard_declared_can_be_used(colour):
     async with Stage(colour, lanes=[BULK]) as stage, stage.another(colour, lanes=()) as other:
         with pytest.raises(ConfigurationError, match="not declared"):
