@@ -161,7 +161,7 @@ class GuardBase:
         """Return what one caller wants, its deadline counted from now."""
         check_name("lane", lane)
         if self._closed:
-            error = Closed("the guard is closed")
+            error = Closed()
             self._telling.refused(lane, kind, error, 0.0)
             raise error
         timeout = self.policy.timeout if timeout is UNSET else timeout

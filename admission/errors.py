@@ -106,6 +106,11 @@ class LedgerUnavailable(Unavailable):
 class Closed(AdmissionError):
     """The guard was closed, before or while the caller waited."""
 
+    def __init__(
+        self, message: str = "the guard is closed, so it admits nobody: make a new one, or close it later"
+    ) -> None:
+        super().__init__(message)
+
 
 class UsageError(AdmissionError):
     """The provider's answer cannot be used, or there was none; the guard tries again.

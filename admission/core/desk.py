@@ -184,7 +184,7 @@ class Desk:
 
     def _ask(self, want: Want, now: float) -> None:
         if self.closed:
-            want.box.put(Failed(Closed("the guard is closed")))
+            want.box.put(Failed(Closed()))
             return
         if self._policy_text != self.policy.text():
             self._policy_text = self.policy.text()

@@ -237,6 +237,8 @@ def refusal(answer: Answer, want: Want, now: float) -> AdmissionError:
         Code.FULL: f"the line is full with {verdict.position} callers; try again in {retry_after:g} s",
     }
     full = f"no slot was free: {verdict.in_use} of {limit} in use, {verdict.position} ahead"
+    if limit is not None and verdict.in_use < limit:
+        full += " (the rest is kept back: headroom, a lane's cap, the pace, a cool-down, or for callers in line)"
     if limit == 0:
         full = "the provider's limit is 0, so no call may start until it rises"
     text = texts.get(answer.code, f"{full}; try again in {retry_after:g} s")
@@ -263,7 +265,8 @@ def untracked(lane: str) -> str:
 def ledger_unavailable(cause: Exception | None) -> LedgerUnavailable:
     """Return the error for a caller whose ledger did not answer in time."""
     why = f": {cause}" if cause else " in time"
-    return LedgerUnavailable(f"the ledger did not answer{why}; nothing was admitted", cause=cause)
+    text = f"the ledger did not answer{why}; nothing was admitted; `admission doctor` says what is wrong"
+    return LedgerUnavailable(text, cause=cause)
 
 
 def ask(message: Message, patience: float) -> Generator[Effect, Heard, Status | Holders | None]:

@@ -578,6 +578,11 @@ async def test_a_pause_of_one_guard_holds_for_all_guards_of_the_account(colour):
 async def test_headroom_stays_free(colour):
     async with Stage(colour, 5, policy={"headroom": 2}) as stage:
         assert await stage.claimable() == 3
+        held = [await stage.guard.acquire(timeout=0) for _ in range(3)]
+        with pytest.raises(Saturated, match=r"3 of 5 in use, 0 ahead \(the rest is kept back: headroom, "):
+            await stage.guard.acquire(timeout=0)
+        for reservation in held:
+            reservation.cancel()
 
 
 @both_colours

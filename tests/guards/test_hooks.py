@@ -134,7 +134,7 @@ async def test_every_refusal_is_told_with_its_reason(colour):
         await stage.guard.close()
         with pytest.raises(Closed):
             await job.result()
-        with pytest.raises(Closed):
+        with pytest.raises(Closed, match="make a new one"):
             await stage.guard.acquire()
         holder.cancel()
     assert seen.outcomes == [

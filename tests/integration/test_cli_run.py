@@ -93,6 +93,7 @@ def test_a_redis_that_is_away(env):
     done = admission("run", "--timeout", "0", "--", "echo", "never", env=env)
     assert (done.code, done.out) == (UNAVAILABLE, "")
     assert done.err.startswith("admission: the ledger did not answer")
+    assert "`admission doctor` says what is wrong" in done.err
     assert done.err.count("\n") == 1
 
 

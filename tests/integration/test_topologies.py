@@ -44,6 +44,18 @@ def test_accounts_spread_over_a_cluster(colour, at, spread):
             guard.check_whole()
 
 
+def test_the_address_of_one_node_is_no_address_of_a_cluster(colour, at, spread):
+    node = next(
+        node for number, node in enumerate(spread.nodes) if number != spread.place_of("admission:{account}:line")
+    )
+    address = f"redis://127.0.0.1:{node.connection_pool.connection_kwargs['port']}/0"
+    with (
+        side(colour, at, address, "account") as guard,
+        pytest.raises(LedgerUnavailable, match="give RedisLedger a redis"),
+    ):
+        guard.acquire(timeout=0)
+
+
 def test_a_slot_that_moves_keeps_its_account(colour, at, spread):
     with side(colour, at, spread.client, "account") as guard:
         held = guard.acquire(timeout=20)

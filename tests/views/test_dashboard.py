@@ -146,7 +146,8 @@ async def test_one_lane(guard):
         order = {"reason": "no agents", "lane": "default"}
         assert (await client.post("/pause", headers=BEARER, json=order)).status_code == 200
         status = await guard.status()
-        assert (status.paused, status.lanes[0].pause_reason) == (False, "no agents")
+        paused = {lane.name: lane.pause_reason for lane in status.lanes if lane.paused}
+        assert (status.paused, paused) == (False, {"default": "no agents"})
         assert (await client.post("/resume", headers=BEARER, json={"lane": "default"})).status_code == 200
         response = await client.post("/pause", headers=BEARER, json={"lane": "typo"})
         assert response.status_code == 400

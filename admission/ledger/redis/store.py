@@ -9,6 +9,7 @@ from redis.cluster import RedisCluster
 from redis.exceptions import (
     AskError,
     ClusterDownError,
+    ClusterError,
     ConnectionError,  # noqa: A004 - redis-py's own, which its callers expect
     MovedError,
     NoScriptError,
@@ -40,6 +41,9 @@ logger: logging.Logger = logging.getLogger("admission")
 
 ELSEWHERE = (MovedError, AskError, ClusterDownError, TryAgainError)
 """What a node of a cluster says of slots that it does not have, or not yet."""
+NO_CLUSTER = (
+    "this server is one node of a cluster, and another keeps the account: give RedisLedger a redis.cluster.RedisCluster"
+)
 NOBODY = "nobody"
 """Stands for the server of an account whose slot no node of a cluster has."""
 TRIES = 3
@@ -128,7 +132,8 @@ class RedisStore:
             except (Garbled, ConfigurationError) as error:
                 replies[here] = [error] * len(run.requests)
             return []
-        replies[here] = [answer] * len(run.requests)
+        is_moved = isinstance(answer, (MovedError, AskError)) and self._cluster is None
+        replies[here] = [ClusterError(NO_CLUSTER) if is_moved else answer] * len(run.requests)
         if isinstance(answer, NoScriptError):
             return [run]
         if isinstance(answer, ELSEWHERE):
