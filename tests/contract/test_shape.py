@@ -138,7 +138,7 @@ before = set(sys.modules)
 import admission
 extras = {
     "rich", "uvicorn", "pytest", "celery", "rq", "arq", "dramatiq", "prometheus_client", "opentelemetry",
-    "admission.testing", "admission.cli", "admission.integrations",
+    "admission.testing", "admission.cli", "admission.integrations", "admission.simulation",
 }
 print(sorted(extras & (set(sys.modules) - before)))
 """

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from admission.core import plans
-from admission.core.exits import ByValue, judge
-from admission.core.messages import GiveUp, TellEnded, TellStarted
+from admission.core.messages import TellEnded, TellStarted
 from admission.errors import AdmissionError, CallRejected, NotPlaced
 from admission.ledger.wire import DEFAULT, Kind
-from admission.reservation import Reservation
-from admission.schedule import Schedule
-from tests.simulation.fleet import ACCOUNT, SOURCE_TIMEOUT, Box, Pause, Task, drive
+from admission.simulation.blocks import admitted, left
+from admission.simulation.tasks import Box, Pause, Task
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Generator
 
-    from admission.core.messages import Booking, Mail
-    from tests.simulation.fleet import Process
-    from tests.simulation.provider import Call
+    from admission.core.messages import Mail
+    from admission.reservation import Reservation
+    from admission.simulation.fleet import Process
+    from admission.simulation.provider import Call
 
     Steps = Generator[Pause, Mail | None, Any]
 
@@ -55,21 +53,12 @@ class Job:
 
     def admitted(self, kind: Kind, timeout: float | None) -> Generator[Pause, Mail | None, Reservation | None]:
         """Wait for a slot; whatever interrupts the wait gives up. Returns `None` when none was had."""
-        process = self.process
-        want = process.want(self.task.box, kind, timeout, self.lane)
         try:
-            plan = plans.admit(want, Schedule(), process.mint, SOURCE_TIMEOUT)
-            booking: Booking = yield from drive(self.task, plan)
+            reservation = yield from admitted(self.task, kind, timeout, self.lane)
         except AdmissionError as error:
-            process.post(GiveUp(want))
             self.told[type(error).__name__] += 1
             return None
-        except BaseException:
-            process.post(GiveUp(want))
-            raise
         self.told["admitted"] += 1
-        reservation = Reservation(booking, ACCOUNT, process.post, process.agenda)  # type: ignore[arg-type]  # a clock
-        process.reservations.append(reservation)
         return reservation
 
     def dialled(self, reservation: Reservation) -> Generator[Pause, Mail | None, Call | None]:
@@ -97,17 +86,6 @@ class Job:
     def talked(self, call: Call) -> Generator[Pause, Mail | None, None]:
         while call.live:
             yield Pause(self.process.agenda.now() + 0.5)
-
-
-@contextmanager
-def left(reservation: Reservation) -> Iterator[None]:
-    """Leave a block as guards do."""
-    try:
-        yield
-    except BaseException as error:
-        reservation._leave(judge(reservation._booking, error, lambda _: None))
-        raise
-    reservation._leave(ByValue())
 
 
 def hold(job: Job, timeout: float | None) -> Steps:

@@ -20,16 +20,19 @@ from typing import TYPE_CHECKING
 from admission.core.messages import SetLane, TellEnded
 from admission.errors import CallRejected
 from admission.ledger.wire import Kind
+from admission.simulation.agenda import Agenda
+from admission.simulation.blocks import left
+from admission.simulation.fleet import Ledger, Process, Weather
+from admission.simulation.tasks import Box, Pause, Task
 from admission.telling import EVENTS, WARNING
 from admission.values import Lane, Policy, Usage
-from tests.simulation.agenda import Agenda
-from tests.simulation.fleet import Box, Ledger, Pause, Process, Task, Weather
-from tests.simulation.jobs import Job, left
-from tests.simulation.provider import Call, Provider
+from tests.simulation.jobs import Job
+from tests.simulation.judge import Judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from admission.simulation.provider import Call
     from tests.simulation.jobs import Steps
 
 LIMIT = 20
@@ -72,7 +75,7 @@ class Case:
     reading: tuple[float, float] = (0.05, 0.3)
 
 
-class Unfaithful(Provider):
+class Unfaithful(Judge):
     """An account whose word is bent as a case says."""
 
     def __init__(self, agenda: Agenda, case: Case) -> None:
@@ -90,7 +93,7 @@ class Unfaithful(Provider):
             self.no_line += 1
             if self.case.enforces:
                 return None
-        call = self.start(late=False)
+        call = self.start()
         self._begun[call] = self.agenda.now()
         return call
 
@@ -109,7 +112,7 @@ class Unfaithful(Provider):
 
     def forget_figures(self) -> None:
         """Begin to measure."""
-        self._pass()
+        self.pass_time()
         self.busy_seconds = self.room_seconds = 0.0
         self.dials = self.no_line = 0
         self.peak = self.live
@@ -207,7 +210,7 @@ def live(case: Case, seed: int) -> Row:
     agenda.run(RAMP)
     provider.forget_figures()
     agenda.run(SPAN)
-    provider._pass()
+    provider.pass_time()
     for process in processes:
         process.kill()
     events = sum((process.events for process in processes), Counter[str]())

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from admission.simulation.fleet import Weather
 from admission.values import Lane
-from tests.simulation.fleet import Weather
 
 MIX = {"hold": 6, "hold_unsaid": 1, "bare": 1, "place": 5, "track": 4, "none": 1, "failing": 0.5}
 """How often callers do what of `jobs.CALLS`."""

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from admission.core.messages import SetLane, SetPause, TellEnded, TellStarted
 from admission.ledger.wire import DEFAULT, Kind
+from admission.simulation.agenda import Agenda
+from admission.simulation.fleet import Ledger, Process, Weather
+from admission.simulation.tasks import Box, Pause, Task
 from admission.values import Policy
 from tests.property.test_rule_machine import check_line, check_reservations
-from tests.simulation.agenda import Agenda
-from tests.simulation.fleet import Box, Ledger, Pause, Process, Task, Weather
 from tests.simulation.jobs import CALLS, Job
-from tests.simulation.provider import Provider
+from tests.simulation.judge import Judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,7 +80,7 @@ class World:
         self.weather = replace(scenario.weather)
         dice = agenda.dice
         limit = dice.choice(scenario.limits)
-        self.provider = Provider(agenda, limit, dice.randint(0, min(scenario.foreign, limit)), scenario.lag)
+        self.provider = Judge(agenda, limit, dice.randint(0, min(scenario.foreign, limit)), scenario.lag)
         self.ledger = Ledger(agenda, self.weather, self._check_book)
         self.policy = Policy(
             refresh_interval=0.5, max_staleness=5.0, visibility_lag=scenario.lag, placement_timeout=4.0, lease_ttl=4.0,

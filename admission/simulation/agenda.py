@@ -19,7 +19,7 @@ class Agenda:
     """
 
     def __init__(self, seed: int) -> None:
-        self.dice = random.Random(seed)
+        self.dice = random.Random(seed)  # noqa: S311 - a simulation, no secret
         self._now = 1_000.0
         self._actions: list[tuple[float, int, Callable[[], None]]] = []
         self._count = itertools.count()
@@ -27,6 +27,11 @@ class Agenda:
     def now(self) -> float:
         """Return the virtual seconds."""
         return self._now
+
+    def arm(self, until: float, ring: Callable[[], None]) -> float | None:
+        """Have `ring` called at a time, as a `Clock` does."""
+        self.at(until, ring)
+        return None
 
     def at(self, time: float, action: Callable[[], None]) -> None:
         """Run an action at a time, after whatever was planned for the same one before."""
