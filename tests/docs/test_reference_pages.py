@@ -19,7 +19,7 @@ INTEGRATIONS = {
     "arq": "admitted", "celery": "admitted", "dramatiq": "admitted", "rq": "admitted", "otel": "OpenTelemetryHook",
     "prometheus": "PrometheusHook", "webhooks": "Webhooks", "httpx": "AdmissionTransport",
 }  # fmt: skip
-INSIDE = {"__init__", "handback", "metrics"}
+INSIDE = {"__init__", "handback", "metrics", "extras"}
 
 
 def page(name):
