@@ -418,7 +418,10 @@ def test_a_dramatiq_pipeline_goes_on_once_after_its_message_was_handed_back(guar
         runs.release()
         return admit(contact)
 
-    dial, tell = dramatiq.actor(dial), dramatiq.actor(told.append, actor_name="tell")
+    def tell(call_id):
+        told.append(call_id)
+
+    dial, tell = dramatiq.actor(dial), dramatiq.actor(tell)
     worker = dramatiq.Worker(broker, worker_timeout=20, worker_threads=1)
     worker.start()
     try:

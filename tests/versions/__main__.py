@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from tests.versions.build import build, faults, of_sdist, of_wheel, tree
-from tests.versions.combinations import COMBINATIONS, PART, SHOWN, tested
+from tests.versions.combinations import COMBINATIONS, SHOWN, tested
 
 NAMES = [one.name for one in COMBINATIONS]
 
@@ -19,7 +19,7 @@ NAMES = [one.name for one in COMBINATIONS]
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.versions", description=__doc__)
     parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, metavar="NAME", help=", ".join(NAMES))
-    parser.add_argument("--all", action="store_true", help="the whole suite, not the part that versions could break")
+    parser.add_argument("--all", action="store_true", help="the whole suite, not each one's part")
     parser.add_argument("--tests", nargs="+", metavar="PATH", help="these tests alone")
     parser.add_argument("--folder", type=Path, help="where environments are made, and found again the next time")
     args, options = parser.parse_known_args()
@@ -31,12 +31,11 @@ def run(args: argparse.Namespace, options: list[str], folder: Path, scratch: Pat
     built = build(scratch / "dist")
     wrong = faults(tree(), of_sdist(built.sdist), of_wheel(built.wheel))
     print(f"{built.sdist.name}, {built.wheel.name}:", *(wrong or ["as they should be"]), sep="\n  ", flush=True)
-    tests = args.tests or (() if args.all else PART)
     for one in (one for one in COMBINATIONS if one.name in args.only):
         (folder / one.name).mkdir(parents=True, exist_ok=True)
         log = folder / one.name / "log"
         try:
-            outcome = tested(one, built, folder, tests, options, log)
+            outcome = tested(one, built, folder, args.tests or (() if args.all else one.tests), options, log)
         except LookupError as missing:
             print(f"| {one.name} | not done: {missing} |", flush=True)
             continue
