@@ -7,7 +7,7 @@ import pytest
 from tests.examples.stage import EXAMPLES
 from tests.examples.table import HEAD, PAGE, SCENARIOS
 
-SECTION = re.compile(r"^\[`(\w+)`\]\(\1\).*?^```diff\n(.*?)^```", re.MULTILINE | re.DOTALL)
+SECTION = re.compile(r"^`(\w+)` \(\[before\]\(\1/before\.py\).*?^```diff\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SHOWN = dict(SECTION.findall(PAGE.read_text("utf-8")))
 
 
