@@ -15,6 +15,7 @@ class Proxy:
 
     Args:
         target: The server's port.
+        tls: How clients are spoken to, where that is TLS.
 
     Attributes:
         target: The port of the server that new connections lead to.
@@ -24,8 +25,9 @@ class Proxy:
         cuts: How often `cut` has struck.
     """
 
-    def __init__(self, target):
+    def __init__(self, target, tls=None):
         self.target = target
+        self._tls = tls
         self.delay = 0.0
         self.forges = lambda answer: answer
         self.cuts = 0
@@ -113,6 +115,8 @@ class Proxy:
                 client.close()
                 continue
             server.settimeout(None)
+            if self._tls is not None:
+                client = self._tls.wrap_socket(client, server_side=True)
             link = _Link(self, client, server)
             with self._lock:
                 self._links = {known for known in self._links if known.alive} | {link}
@@ -190,9 +194,9 @@ class _Link:
 
 
 @contextmanager
-def proxy(target):
+def proxy(target, tls=None):
     """Run a proxy in front of a port."""
-    between = Proxy(target)
+    between = Proxy(target, tls)
     try:
         yield between
     finally:

@@ -1,0 +1,90 @@
+"""A shell on a terminal of its own, in which a test types what a page says."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import time
+from typing import Self
+
+PATIENCE = 60.0
+
+
+class Shell:
+    """A bash that types, waits and looks.
+
+    Args:
+        env: Its whole environment.
+        cwd: Where it begins.
+    """
+
+    def __init__(self, env: dict[str, str], cwd: str) -> None:
+        self.screen = ""
+        self._typed = 0
+        self._master, slave = pty.openpty()
+        self._process = subprocess.Popen(
+            ["bash", "--norc", "--noprofile", "--noediting", "-i"],
+            env={"TERM": "xterm-256color", "COLUMNS": "110", "LINES": "40", "PS1": "", **env},
+            cwd=cwd,
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+        )
+        os.close(slave)
+        self._write("PS1=; stty -echo")
+        self.run("true")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        # What runs in it, too: they have the session in common.
+        os.write(self._master, b"\x03\x03")
+        self._write("kill $(jobs -p) 2>/dev/null; exit")
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        os.close(self._master)
+
+    def run(self, line: str) -> str:
+        """Type a command, wait for its end, and return what it wrote; it must end well."""
+        self.screen = ""
+        self._typed += 1
+        self._write(f"{line}\necho end-$?-{self._typed}.")
+        found = self.read_until(rf"end-(\d+)-{self._typed}\.")
+        assert found[1] == "0", f"`{line}` ended with {found[1]}: {self.screen}"
+        return self.screen[: found.start()].replace("\r\n", "\n")
+
+    def leave_running(self, line: str, until: str) -> None:
+        """Type a command that stays, and wait for what it shows."""
+        self.screen = ""
+        self._write(line)
+        self.read_until(until)
+
+    def press(self, keys: bytes, until: str = "") -> None:
+        """Press keys, and wait for the end of what runs; `until` is what it shows last, if it takes what is typed."""
+        os.write(self._master, keys)
+        self.read_until(until)
+        self._typed += 1
+        self._write(f"echo end-$?-{self._typed}.")
+        self.read_until(rf"end-\d+-{self._typed}\.")
+
+    def read_until(self, pattern: str) -> re.Match[str]:
+        """Wait for something on the screen."""
+        end = time.monotonic() + PATIENCE
+        while not (found := re.search(pattern, self.screen)):
+            left = end - time.monotonic()
+            assert left > 0, f"{pattern!r} never came: {self.screen[-2000:]}"
+            if select.select([self._master], [], [], left)[0]:
+                self.screen += os.read(self._master, 65_536).decode("utf-8", "replace")
+        return found
+
+    def _write(self, line: str) -> None:
+        os.write(self._master, f"{line}\n".encode())
