@@ -6,13 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from admission import Policy
+from admission import Policy, Usage
 from admission.core.callers import direct_answer
 from admission.core.desk import Desk
 from admission.core.messages import (
     Admitted,
     Answer,
     AskFor,
+    Fetched,
+    Forgotten,
     GetStatus,
     GiveUp,
     Offered,
@@ -22,8 +24,8 @@ from admission.core.messages import (
     Want,
 )
 from admission.ledger.book import Book
-from admission.ledger.requests import Ask, Beat, Lanes, Reading, Who, Withdraw
-from admission.ledger.wire import Code, Kind, LaneWire, Word
+from admission.ledger.requests import Ask, Beat, Duty, Lanes, Reading, Who, Withdraw
+from admission.ledger.wire import Code, Kind, LaneWire, Outcome, Word
 
 ACCOUNT = "acme"
 POLICY = Policy(visibility_lag=1.0)
@@ -42,14 +44,14 @@ class Box:
 class Pair:
     """A desk, and the book that it speaks to when told to."""
 
-    def __init__(self, limit=5):
+    def __init__(self, limit=5, policy=POLICY):
         self.now = T0
         self.reports = []
         self.book = Book(int(T0 * 1000), cold=False)
         self.desk = Desk(
             ACCOUNT,
             "p.1",
-            POLICY,
+            policy,
             source_timeout=5.0,
             fetch=lambda _: None,
             report=lambda event, **facts: self.reports.append(event),
@@ -72,6 +74,16 @@ class Pair:
     def want(self, **more):
         name = f"p.1.{next(self.names)}"
         return Want(Box(), name, name, "default", Kind.HOLD, POLICY, self.now, None, join=True, **more)
+
+    def tick_and_say(self):
+        self.desk.tick(self.now)
+        return self.say()
+
+    def lose(self):
+        """Have the book lose all that it knows, and the desk hear of that."""
+        self.book = Book(int(self.now * 1000), cold=True)
+        self.after(1)
+        return self.tick_and_say()
 
     def execute(self, who, *requests):
         return self.book.execute(int(self.now * 1000), who, *requests)
@@ -290,3 +302,49 @@ def test_what_was_granted_in_an_epoch_that_is_gone_is_told_to_the_new_one():
     said = pair.say(admitted)
     assert any(isinstance(request, Beat) and request.entries for request in said)
     assert admitted.booking.rid in pair.book.reservations.facts
+
+
+def test_who_stood_in_line_when_the_ledger_lost_its_data_asks_anew_with_its_waiting_time():
+    pair, want = full()
+    pair.say(AskFor(want))
+    pair.after(3)
+    pair.lose()
+    assert Forgotten in kinds(want)
+    (ask,) = (request for request in pair.say(AskFor(want)) if isinstance(request, Ask))
+    assert ask.waited == 4_000
+
+
+def test_a_call_keeps_its_id_when_the_ledger_lost_its_data():
+    pair = Pair()
+    (rid,) = pair.desk.own.bookings
+    pair.say(SayPlaced(rid, pair.now, late=False, call_id="call-7"))
+    pair.say(SayPlaced(rid, pair.now, late=False))
+    pair.lose()
+    assert pair.book.reservations.facts[rid].call_id == "call-7"
+
+
+def test_an_operator_is_told_of_a_line_that_stands_while_nobody_is_admitted():
+    pair, want = full()
+    pair.say(AskFor(want))
+    for _ in range(70):
+        pair.after(1)
+        pair.desk.tick(pair.now)
+        pair.say(Fetched(int(pair.now * 1000), Outcome.READ, usage=Usage(1, 1), kind=""))
+    assert pair.reports.count("line_stands") == 1
+
+
+def test_what_was_granted_directly_renews_a_reading_that_is_due():
+    pair = Pair()
+    pair.after(POLICY.refresh_interval + 0.5)
+    said = pair.say(pair.ask_directly(pair.want()))
+    assert any(isinstance(request, Duty) for request in said)
+
+
+def test_a_desk_wakes_when_the_pace_lets_its_caller_go_and_not_before():
+    policy = replace(POLICY, starts_per_second=0.5)
+    pair = Pair(policy=policy)
+    want = replace(pair.want(), policy=policy)
+    pair.say(AskFor(want))
+    assert pair.now < pair.desk.wake_at() <= pair.now + 2
+    beats = [request for _ in range(5) for request in pair.tick_and_say() if isinstance(request, Beat)]
+    assert beats == []
