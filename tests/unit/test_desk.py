@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from admission import Policy, Usage
+from admission import Policy, Usage, UsageError
 from admission.core.callers import direct_answer
 from admission.core.desk import Desk
 from admission.core.messages import (
@@ -348,3 +348,19 @@ def test_a_desk_wakes_when_the_pace_lets_its_caller_go_and_not_before():
     assert pair.now < pair.desk.wake_at() <= pair.now + 2
     beats = [request for _ in range(5) for request in pair.tick_and_say() if isinstance(request, Beat)]
     assert beats == []
+
+
+def test_nobody_asks_directly_past_those_who_stand_in_line():
+    pair, want = full()
+    pair.say(AskFor(want))
+    pair.desk.callers.flows = True
+    assert pair.desk.direct_request(pair.want()) is None
+
+
+def test_other_processes_learn_why_a_reading_failed():
+    pair = Pair()
+    fault = UsageError("PureTalk answered 503", status=503)
+    pair.after(POLICY.refresh_interval + 0.5)
+    pair.say(AskFor(pair.want()))  # a reading is due, and this process is given the duty
+    pair.say(Fetched(pair.book.readings.begun, Outcome.PASSING, error=fault, kind="server_error"))
+    assert pair.book.readings.error == "PureTalk answered 503"
