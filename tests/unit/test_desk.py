@@ -364,3 +364,12 @@ def test_other_processes_learn_why_a_reading_failed():
     pair.say(AskFor(pair.want()))  # a reading is due, and this process is given the duty
     pair.say(Fetched(pair.book.readings.begun, Outcome.PASSING, error=fault, kind="server_error"))
     assert pair.book.readings.error == "PureTalk answered 503"
+
+
+def test_a_deadline_counts_from_the_claim_though_its_first_reply_was_lost():
+    pair = Pair()
+    want = pair.want()
+    first = pair.ask_directly(want)
+    pair.after(2)
+    again = pair.ask_directly(want)
+    assert again.booking.deadline == first.booking.deadline
