@@ -49,6 +49,7 @@ napoleon_use_rtype = False
 
 html_theme = "furo"
 html_title = "admission"
+html_favicon = "../admission/dashboard/page/icon.svg"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_theme_options = {"source_directory": "docs/"}
