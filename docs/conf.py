@@ -5,7 +5,7 @@ from importlib.metadata import version as version_of
 from pathlib import Path
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE.parent), str(HERE / "_ext")]
+sys.path[:0] = [str(HERE.parent), str(HERE)]
 
 project = "admission"
 copyright = "the authors of admission"  # noqa: A001 - Sphinx's word
@@ -16,12 +16,12 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
-    "names",
-    "lua_scripts",
-    "commands",
-    "index_page",
-    "tables",
-    "links",
+    "_ext.names",
+    "_ext.lua_scripts",
+    "_ext.commands",
+    "_ext.index_page",
+    "_ext.tables",
+    "_ext.links",
 ]
 exclude_patterns = ["examples/*/*", "_ext"]
 nitpicky = True

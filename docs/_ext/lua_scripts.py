@@ -22,11 +22,13 @@ class Header(NamedTuple):
     Attributes:
         purpose: What it is for.
         listed: What the header lists, as it stands there.
+        after: What it says after that.
         labels: The rest: by `ARGV[1]`, `returns`, ... what is said of it.
     """
 
     purpose: str
     listed: str
+    after: str
     labels: dict[str, str]
 
 
@@ -34,6 +36,7 @@ def header_of(path: Path) -> Header:
     """Read a file's header."""
     purpose: list[str] = []
     listed: list[str] = []
+    after: list[str] = []
     labels: dict[str, str] = {}
     label = ""
     for line in path.read_text("utf-8").splitlines():
@@ -48,8 +51,8 @@ def header_of(path: Path) -> Header:
         elif text.startswith("  "):
             listed.append(text.removeprefix("  "))
         else:
-            purpose.append(text)
-    return Header(" ".join(purpose).strip(), "\n".join(listed), labels)
+            (after if listed else purpose).append(text)
+    return Header(" ".join(purpose).strip(), "\n".join(listed), " ".join(after).strip(), labels)
 
 
 def takers(name: str) -> list[str]:
@@ -82,7 +85,7 @@ def of_fragment(name: str) -> list[str]:
     by = ", ".join(f"`{taker}`" for taker in takers(name))
     lines = [f"### include/{name}", "", header.purpose, ""]
     if header.listed:
-        lines += ["```{code-block} text", ":class: wraps", header.listed, "```", ""]
+        lines += ["```{code-block} text", ":class: wraps", header.listed, "```", "", header.after, ""]
     return [*lines, f"Taken by {by}.", ""]
 
 

@@ -14,7 +14,7 @@ from admission.ledger.wire import PolicyWire
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "reference" / "settings.md").read_text("utf-8")
-FACTS = re.compile(r"Default (None|[\d.]+)(?: \w+)?\. From ([\d.]+) to (\d+)( s)?")
+FACTS = re.compile(r"Default (`None`|[\d.]+)(?: \w+)?\. From ([\d.]+) to (\d+)")
 ACCOUNTS = {"refresh_interval", "max_staleness", "lease_ttl", "headroom", "max_waiting", "starts_per_second"}
 """Settings of the account alone; of `visibility_lag` and `max_call_duration` a part is."""
 BOTH = {"visibility_lag", "max_call_duration"}
@@ -44,8 +44,8 @@ def made(kind, name, value):
 @pytest.mark.parametrize(("kind", "field"), SETTINGS, ids=lambda item: getattr(item, "name", item))
 def test_the_default_and_the_range_are_those_of_the_code(kind, field):
     text = part(kind, field.name)
-    default, low, high, _ = FACTS.match(text).groups()
-    assert (None if default == "None" else float(default)) == field.default
+    default, low, high = FACTS.match(text.replace(",", "")).groups()
+    assert (None if default == "`None`" else float(default)) == field.default
     low, high = float(low), float(high)
     values = (int(low), int(high)) if isinstance(field.default, int) or field.name == "max_in_flight" else (low, high)
     for value in values:
