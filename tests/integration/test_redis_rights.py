@@ -18,7 +18,8 @@ from tests.servers import BINARIES, redis_server
 from tests.topologies import cluster
 from tests.waiting import wait_until
 
-PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "redis.md").read_text("utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE, GUIDE = ((DOCS / kind / "redis.md").read_text("utf-8") for kind in ("reference", "guides"))
 USERS = {
     user: tuple(rights.split())
     for user, rights in re.findall(r"^ACL SETUSER (\w+) on >password ((?:.+\n)+?)```", PAGE, re.MULTILINE)
@@ -96,6 +97,15 @@ def test_the_rights_are_those_of_the_commands_that_are_sent_and_run():
     assert [right for right in USERS["dialer"] if right[0] != "+"] == [
         "resetkeys", "~admission:*", "resetchannels", "&admission:wake:*", "-@all",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("binary", list(BINARIES))
+def test_every_server_understands_the_orders_of_the_pages(binary):
+    orders = re.findall(r"^ACL SETUSER (?:.+\n)+?(?=```)", PAGE + GUIDE, re.MULTILINE)
+    assert len(orders) == 3
+    with redis_server(binary) as server, server.client() as client:
+        for order in orders:
+            assert client.execute_command(*order.split()) in {b"OK", True}
 
 
 @pytest.mark.parametrize("keys", ["admission:*", "admission:{acme}:*"])
