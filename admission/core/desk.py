@@ -154,6 +154,7 @@ class Desk:
                 spans = self.policy.lag, self.policy.duration
                 self.outbox.send(lambda t: Started(rid, call_id, millis(t - at), *spans), _done(box), box)
             case TellEnded(box, call_id):
+                self.own.call_ended(call_id)
                 self.outbox.send(lambda _: CallEnded(call_id), _done(box), box)
             case GetStatus(box):
                 self.outbox.send(lambda _: AskStatus(), status_to(self.account, box), box, note=False)

@@ -52,6 +52,11 @@ class OwnBooks:
             self.bookings.pop(note.rid, None)
         return make
 
+    def call_ended(self, call_id: str) -> None:
+        """Forget what was booked for a call that is over, so that a ledger that loses its data does not hear of it."""
+        for booking in [one for one in self.bookings.values() if one.call_id == call_id and not one.open]:
+            del self.bookings[booking.rid]
+
     @staticmethod
     def _placed(booking: Booking, note: SayPlaced) -> Make:
         settle_at = note.at + booking.policy.visibility_lag

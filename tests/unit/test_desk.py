@@ -21,6 +21,7 @@ from admission.core.messages import (
     SayEnded,
     SayPlaced,
     SayRefused,
+    TellEnded,
     Want,
 )
 from admission.ledger.book import Book
@@ -373,3 +374,12 @@ def test_a_deadline_counts_from_the_claim_though_its_first_reply_was_lost():
     pair.after(2)
     again = pair.ask_directly(want)
     assert again.booking.deadline == first.booking.deadline
+
+
+def test_a_call_that_is_over_does_not_come_back_when_the_ledger_lost_its_data():
+    pair = Pair()
+    want = replace(pair.want(), kind=Kind.TRACK)
+    pair.say(AskFor(want))
+    pair.say(SayPlaced(want.rid, pair.now, late=False, call_id="call-7", leaving=True), TellEnded(Box(), "call-7"))
+    pair.lose()
+    assert want.rid not in pair.book.reservations.facts
