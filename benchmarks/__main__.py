@@ -26,6 +26,8 @@ NAMES = (
     "calls",
     "strategies",
     "fairness",
+    "sizing",
+    "cluster",
     "memory",
     "imports",
     "profile",

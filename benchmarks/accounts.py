@@ -88,7 +88,7 @@ def _figures(measurement: Coroutine[object, object, Row]) -> Row:
     return asyncio.run(bounded())
 
 
-def _memory(client: redis.Redis) -> int:
+def used_memory(client: redis.Redis) -> int:
     """Return the bytes of all keys: used memory without clients' buffers and scripts, which come and go."""
     stats = client.memory_stats()
     tables = stats.get("db.0", {})
@@ -105,14 +105,14 @@ async def _accounts(url: str, client: redis.Redis, accounts: int, seconds: float
     async with AsyncGuard(Provider(LIMIT, account="first"), ledger, policy=POLICY) as first:
         # What comes once for a server, such as the scripts, is no account's.
         await _hold(first)
-        before = _memory(client)
+        before = used_memory(client)
         guards = [
             AsyncGuard(Provider(LIMIT, account=f"account-{number}"), ledger, policy=POLICY)
             for number in range(accounts)
         ]
         for batch in _batches(guards):
             await asyncio.gather(*map(_hold, batch))
-        used = _memory(client) - before
+        used = used_memory(client) - before
         rate = await _rate(guards, seconds)
         for batch in _batches(guards):
             await asyncio.gather(*(guard.close() for guard in batch))
@@ -152,16 +152,16 @@ async def _reservations(url: str, client: redis.Redis) -> Row:
     async with AsyncGuard(source, RedisLedger(url), policy=POLICY) as guard:
         await _hold(guard)
         await guard.status()
-        before = _memory(client)
+        before = used_memory(client)
         held: list[Reservation] = await asyncio.gather(*(guard.acquire() for _ in range(RESERVATIONS)))
         source.count = RESERVATIONS
         for reservation in held:
             reservation.placed()
         await _until(guard.refresh, lambda status: status.held == RESERVATIONS)
-        full = _memory(client)
+        full = used_memory(client)
         line = [asyncio.create_task(guard.acquire()) for _ in range(RESERVATIONS)]
         await _until(guard.status, lambda status: status.waiting == RESERVATIONS)
-        with_line = _memory(client)
+        with_line = used_memory(client)
         for task in line:
             task.cancel()
         await asyncio.gather(*line, return_exceptions=True)
