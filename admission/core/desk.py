@@ -255,6 +255,8 @@ class Desk:
 
     def _awake(self, now: float) -> None:
         if self._beat_at is None:
+            # While it was silent the ledger may have given it up, and it had nothing there to lose.
+            self._since = 0
             self._beat_at = now + self.beat_every
 
     def wake_at(self) -> float | None:
@@ -384,7 +386,7 @@ class Desk:
         if jumped:
             self.report("clock_jumped", account=self.account, seconds=round(jumped, 3))
             self.outbox.send(lambda _: Jumped(), note=False)
-        if self._since and head.since != self._since:
+        if self._since and head.since != self._since and self._beat_at is not None:
             self.report("lapsed_process", account=self.account)
             self._tell_all_again(now)
         self._since = head.since

@@ -187,6 +187,24 @@ def test_a_deadline_is_not_moved_along_for_longer_than_any_call_lasts():
     assert pair.book.reservations.pending.keys() >= {want.rid}
 
 
+@pytest.mark.parametrize("holds", [True, False], ids=["it held a slot", "it had nothing to do"])
+@pytest.mark.parametrize("asks", [True, False], ids=["then it asks", "then it looks"])
+def test_a_process_that_was_silent_is_said_to_have_lapsed_only_where_it_had_something_to_lose(holds, asks):
+    pair = Pair()
+    if not holds:
+        pair.say(SayEnded(next(iter(pair.desk.own.bookings)), placed=False))
+        for _ in range(3):
+            pair.after(1)
+            pair.desk.tick(pair.now)
+            pair.say()
+    other = pair.desk._who()._replace(process="p.2")
+    for _ in range(int(POLICY.lease_ttl) + 3):
+        pair.after(1)
+        pair.execute(other, Beat(0, 0, "", 0, ()))
+    pair.say(AskFor(pair.want()) if asks else GetStatus(Box()))
+    assert ("lapsed_process" in pair.reports) is holds
+
+
 @pytest.mark.parametrize("at_once", [True, False], ids=["before it was sent", "afterwards"])
 def test_a_refusal_is_told_although_its_caller_gives_up_what_it_asks_for_next(at_once):
     pair = Pair()
