@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import Iterator
 
     from admission import AsyncGuard, Guard, Policy, PureTalk
     from admission.testing import FakePureTalk, VirtualClock
@@ -57,19 +57,30 @@ def guard(request: pytest.FixtureRequest, fake_puretalk: FakePureTalk, admission
 
 
 @pytest.fixture
-async def async_guard(
+def async_guard(
     request: pytest.FixtureRequest, fake_puretalk: FakePureTalk, admission_policy: Policy
-) -> AsyncIterator[AsyncGuard]:
-    """An `AsyncGuard` over the stand-in provider and a ledger in memory; needs a plugin for asyncio tests."""
+) -> Iterator[AsyncGuard]:
+    """An `AsyncGuard` over the stand-in provider and a ledger in memory, for whatever runs your asyncio tests."""
+    import asyncio  # noqa: PLC0415 - same
+
     import httpx  # noqa: PLC0415 - same
 
     from admission import AsyncGuard, MemoryLedger  # noqa: PLC0415 - same
     from admission.testing.transport import transport  # noqa: PLC0415 - same
 
-    async with httpx.AsyncClient(transport=transport(fake_puretalk)) as client:
-        ledger = MemoryLedger(clock=_virtual(request))
-        async with AsyncGuard(_source(fake_puretalk, client), ledger, account="test", policy=admission_policy) as guard:
-            yield guard
+    client = httpx.AsyncClient(transport=transport(fake_puretalk))
+    ledger = MemoryLedger(clock=_virtual(request))
+    guard = AsyncGuard(_source(fake_puretalk, client), ledger, account="test", policy=admission_policy)
+    yield guard
+
+    # A plain fixture, which every plugin for asyncio tests in every mode serves; it must not change the current loop.
+    async def close() -> None:
+        await guard.close()
+        await client.aclose()
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(close())
+    loop.close()
 
 
 def _virtual(request: pytest.FixtureRequest) -> VirtualClock | None:
