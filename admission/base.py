@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 logger: logging.Logger = logging.getLogger("admission")
 
+NO_KEY = "PURETALK_API_KEY is not set: give it the account's API key, from PureTalk's dashboard under 'API Keys'"
 _GUARDS = itertools.count()
 """Numbers the guards of this process, forked children too: they have another `process_token`."""
 
@@ -105,7 +106,7 @@ class GuardBase:
         if "source" not in settings:
             key = environ.get("PURETALK_API_KEY", "")
             if not key:
-                raise ConfigurationError("PURETALK_API_KEY is not set: give it the account's API key")
+                raise ConfigurationError(NO_KEY)
             base_url = environ.get("PURETALK_BASE_URL")
             settings["source"] = PureTalk(key) if not base_url else PureTalk(key, base_url=base_url)
         if "ledger" not in settings:

@@ -6,6 +6,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
+from admission.base import NO_KEY
 from admission.cli import exits
 from admission.cli.arguments import USUAL, add
 from admission.cli.exits import OK, code_of
@@ -174,7 +175,7 @@ class _NobodysKey:
 
     def fetch(self) -> Usage:
         """Never read."""
-        raise ConfigurationError("PURETALK_API_KEY is not set: give it the account's API key")
+        raise ConfigurationError(NO_KEY)
 
     async def afetch(self) -> Usage:
         """Never read."""

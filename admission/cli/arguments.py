@@ -36,7 +36,7 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Say what is wrong, and how it should be."""
         self.print_usage(sys.stderr)
-        say(message)
+        say(f"{message}; see `{self.prog} --help`")
         self.exit(exits.USAGE)
 
 

@@ -33,6 +33,12 @@ COMMANDS = (
 )
 """Every command, in the order of the help; each adds itself, and imports what belongs to an extra when it runs."""
 
+BEGIN = """\
+to begin:
+  `admission demo` needs no account and no server; with the environment below set, `admission doctor` says what is
+  missing or wrong, and `admission status` shows the account
+"""
+
 _CODES = (exits.OK, exits.USAGE, exits.UNAVAILABLE, exits.SOFTWARE, exits.TEMPFAIL, exits.CONFIG)
 
 
@@ -79,7 +85,7 @@ def _parser() -> Parser:
     parser = Parser(
         prog="admission",
         description="Call admission for voice-AI dialers: never above the provider's limit, never idle below it.",
-        epilog=f"{ENVIRONMENT}\n{exits.epilog(*_CODES)}\n\n`admission COMMAND --help` tells more.",
+        epilog=f"{BEGIN}\n{ENVIRONMENT}\n{exits.epilog(*_CODES)}\n\n`admission COMMAND --help` tells more.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

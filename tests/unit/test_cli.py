@@ -68,9 +68,9 @@ def test_importing_the_command_line_needs_no_extra():
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ([], "required: COMMAND"),
+        ([], "required: COMMAND; see `admission --help`"),
         (["dial"], "invalid choice: 'dial'"),
-        (["pause"], "required: --reason"),
+        (["pause"], "required: --reason; see `admission pause --help`"),
         (["status", "now"], "unknown arguments: now"),
         (["run"], "after --"),
         (["run", "--timeout", "-1", "--", "true"], "a number of seconds from 0"),

@@ -40,7 +40,9 @@ def check_key(facts: Facts) -> list[Finding]:
     """Look whether there is a key, and whether the provider accepts it."""
     told = facts.provider
     if not facts.has_key:
-        return [wrong("key", "PURETALK_API_KEY is not set", "give it the account's API key")]
+        return [
+            wrong("key", "PURETALK_API_KEY is not set", "give it the account's API key, from the provider's dashboard")
+        ]
     if told is None:
         return []
     if told.is_final and told.status in {401, 403}:
