@@ -66,11 +66,7 @@ class GuardBase:
         stop: Stop | None = None,
         hooks: Iterable[Hook] = (),
     ) -> None:
-        for name in ("fetch", "afetch"):
-            if not callable(getattr(source, name, None)):
-                raise ConfigurationError(
-                    f"source={type(source).__name__} has no {name}(): see admission.sources.Source"
-                )
+        _check_source(source)
         account = account if account is not None else getattr(source, "account", None)
         if account is None:
             raise ConfigurationError(f"give account=...: a {type(source).__name__} does not name its own")
@@ -78,13 +74,19 @@ class GuardBase:
         self.policy: Policy = policy if policy is not None else Policy()
         if not isinstance(self.policy, Policy):
             raise ConfigurationError(f"policy={policy!r}: give a Policy")
+        if isinstance(lanes, (str, Lane)):
+            raise ConfigurationError(f"lanes={lanes!r}: give a list, such as [Lane('callbacks')]")
         self._lanes = {check_lane(lane).name: lane for lane in lanes}
         self._telling = Telling(self.account, hooks, self._lanes)
         self._source = source
         self._own_ledger = ledger is None
         self._ledger: Ledger = MemoryLedger() if ledger is None else ledger
         if not callable(getattr(self._ledger, "clerk", None)):
-            raise ConfigurationError(f"ledger={ledger!r}: give a MemoryLedger or a RedisLedger")
+            # Not its text: a URL may bear a password.
+            raise ConfigurationError(f"ledger is a {type(ledger).__name__}: give RedisLedger(url), or a MemoryLedger")
+        for name, how in (("wait", wait), ("stop", stop)):
+            if how is not None and not callable(how):
+                raise ConfigurationError(f"{name}={how!r}: give one of tenacity's, such as stop_after_attempt(3)")
         self._wait = wait
         self._stop = stop
         self._plain = self._schedule().is_plain
@@ -297,6 +299,19 @@ class BlockBase:
         """Whether a refused run of a decorated function goes back to the head of the line."""
         in_time = want.join and (want.deadline is None or now < want.deadline)
         return self._retry and in_time and isinstance(way, RefusedCall)
+
+
+def _check_source(source: object) -> None:
+    if isinstance(source, type):
+        raise ConfigurationError(
+            f"source is the class {source.__name__}: give one that was made, {source.__name__}(...)"
+        )
+    for name in ("fetch", "afetch"):
+        if not callable(getattr(source, name, None)):
+            raise ConfigurationError(
+                f"source={type(source).__name__} has no {name}(): give a source, such as PureTalk(api_key), or an "
+                "object with fetch() and afetch()"
+            )
 
 
 def check_lane(lane: object) -> Lane:

@@ -20,6 +20,8 @@ def check_name(kind: str, name: object) -> str:
     Raises:
         ConfigurationError: It is no string of 1 to 100 letters, digits and `. _ : @ / + -`.
     """
+    if isinstance(name, Lane):
+        raise ConfigurationError(f"give the name of a lane, {name.name!r}, not the Lane")
     if not isinstance(name, str) or _NAME.fullmatch(name) is None:
         shown = repr(name)[:60]
         raise ConfigurationError(

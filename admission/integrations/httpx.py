@@ -85,7 +85,10 @@ class _Gate(Generic[G, W]):
         not_placed: Collection[int] = (),
     ) -> None:
         if not isinstance(guard, self._guards):
-            raise ConfigurationError(f"{type(self).__name__} takes a guard of class {self._guards.__name__}")
+            raise ConfigurationError(
+                f"{type(self).__name__} takes a guard of class {self._guards.__name__}; for the other colour take the "
+                "other transport (AdmissionTransport, AsyncAdmissionTransport)"
+            )
         if not isinstance(not_placed, Collection):
             raise ConfigurationError("not_placed is no collection: give statuses, such as {400, 422}")
         self._wraps: W = self._sender() if wraps is None else wraps

@@ -71,7 +71,10 @@ class Webhooks:
         if not isinstance(guard, (Guard, AsyncGuard)):
             raise ConfigurationError(f"guard={guard!r}: give a Guard or an AsyncGuard")
         if not secret:
-            raise ConfigurationError("secret is empty: anybody could end the bookings of your calls")
+            raise ConfigurationError(
+                "secret is empty, so anybody could end the bookings of your calls: give what the provider sends along, "
+                "or a check of its signature"
+            )
         for name, names in (("ended", ended), ("started", started)):
             if isinstance(names, str):
                 raise ConfigurationError(f"{name}={names!r}: give a list of names, such as [{names!r}]")

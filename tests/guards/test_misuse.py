@@ -286,8 +286,10 @@ def test_a_source_needs_both_methods(make, name):
     source = SimpleNamespace(**{other: print, name: None})
     with pytest.raises(ConfigurationError, match=rf"SimpleNamespace has no {name}\(\)"):
         make(source)
-    with pytest.raises(ConfigurationError, match="has no"):
+    with pytest.raises(ConfigurationError, match=r"has no fetch\(\): give a source, such as PureTalk"):
         make("https://api.puretalk.ai")
+    with pytest.raises(ConfigurationError, match=r"give one that was made, Provider\("):
+        make(Provider)
 
 
 @pytest.mark.parametrize("account", ["", " ", "a b", "a\nb", "{tag}", "x" * 101, "-x", 5, b"acme", "ä", "a*", "a\x00"])
@@ -302,10 +304,28 @@ def test_a_policy_must_be_a_policy(make, policy):
         make(policy=policy)
 
 
-@pytest.mark.parametrize("ledger", ["redis://localhost", object(), {}])
+@pytest.mark.parametrize("ledger", ["redis://user:secret@localhost", object(), {}])
 def test_a_ledger_must_be_a_ledger(make, ledger):
-    with pytest.raises(ConfigurationError, match="give a MemoryLedger or a RedisLedger"):
+    with pytest.raises(ConfigurationError, match=r"give RedisLedger\(url\), or a MemoryLedger") as raised:
         make(ledger=ledger)
+    assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("lanes", [Lane("bulk"), "bulk", ["bulk"]])
+def test_lanes_are_a_list_of_lanes(make, lanes):
+    with pytest.raises(ConfigurationError, match=r"Lane\('callbacks'\)"):
+        make(lanes=lanes)
+
+
+def test_a_block_takes_a_lanes_name(make):
+    with pytest.raises(ConfigurationError, match="give the name of a lane, 'bulk', not the Lane"):
+        make().hold(lane=Lane("bulk"))
+
+
+@pytest.mark.parametrize("name", ["wait", "stop"])
+def test_wait_and_stop_are_tenacitys(make, name):
+    with pytest.raises(ConfigurationError, match=f"{name}=3: give one of tenacity's"):
+        make(**{name: 3})
 
 
 def test_a_usage_must_be_believable():
