@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from admission.cli import exits
 from admission.cli.account import fleet
 from admission.cli.arguments import USUAL, add
-from admission.cli.text import hide, say, write
+from admission.cli.text import hide, printable, say, write
 from admission.views.state import span
 
 if TYPE_CHECKING:
@@ -61,6 +61,5 @@ def _table(rows: tuple[Holder, ...]) -> str:
 
 def _cells(row: Holder) -> tuple[str, ...]:
     placed = "yes" if row.placed else "no"
-    # A call's id is what somebody said: no sign in it may move the cursor.
-    call = "".join(char if char.isprintable() else "?" for char in hide(row.call_id))
+    call = printable(hide(row.call_id))
     return row.id, row.lane, row.kind, row.state, span(row.age), placed, row.process, call

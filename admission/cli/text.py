@@ -1,4 +1,7 @@
-"""What the commands write: one-line messages on stderr, plain tables on stdout, and never a secret."""
+"""What the commands write: one-line messages on stderr, plain tables on stdout, and never a secret.
+
+Pause reasons, call ids and faults are what somebody else has said: nothing in them may move a terminal's cursor.
+"""
 
 from __future__ import annotations
 
@@ -31,15 +34,21 @@ def _secrets() -> list[str]:
     return [*found, password, unquote(password)]
 
 
+def printable(text: str) -> str:
+    """Return `text` with a `?` for every character that is not shown, such as those that a terminal obeys."""
+    return "".join(char if char.isprintable() else "?" for char in text)
+
+
 def say(message: object) -> None:
     """Write a message for people: one line on stderr."""
-    sys.stderr.write(f"admission: {hide(' '.join(str(message).split()))}\n")
+    sys.stderr.write(f"admission: {printable(hide(' '.join(str(message).split())))}\n")
     sys.stderr.flush()
 
 
 def write(text: str) -> None:
     """Write a command's result: on stdout, at once."""
-    sys.stdout.write(f"{text}\n")
+    lines = map(printable, text.split("\n"))
+    sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()
 
 
@@ -47,7 +56,7 @@ def table(rows: Iterable[tuple[str, str]]) -> str:
     """Return two columns, the left one a label."""
     listed = list(rows)
     width = max(len(label) for label, _ in listed)
-    return "\n".join(f"{label:<{width}}  {value}".rstrip() for label, value in listed)
+    return "\n".join(f"{label:<{width}}  {printable(value)}".rstrip() for label, value in listed)
 
 
 class _Saying(logging.Handler):

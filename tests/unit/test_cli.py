@@ -13,7 +13,7 @@ from admission.cli.demo.report import percentile, text
 from admission.cli.demo.settings import settings_of
 from admission.cli.demo.view import Scene, _bar, viewed
 from admission.cli.demo.worker import Job
-from admission.cli.text import hide, log_to_stderr, say, table
+from admission.cli.text import hide, log_to_stderr, say, table, write
 from admission.errors import (
     AdmissionError,
     Closed,
@@ -115,6 +115,18 @@ def test_messages_are_one_line_without_secrets(capsys, monkeypatch):
     monkeypatch.setenv("ADMISSION_REDIS_URL", "redis://[nonsense")
     monkeypatch.setenv("PURETALK_API_KEY", "")
     assert hide("nothing is secret") == "nothing is secret"
+
+
+def test_nothing_that_others_said_moves_the_cursor(capsys):
+    evil = "\x1b]0;title\x07 \x1b[2J\x9b1A \r\u202e"
+    say(f"paused: {evil}")
+    write(table([("paused", f"yes: {evil}\nlimit 1000"), ("limit", "20")]))
+    write(f"it is paused: {evil}")
+    told = capsys.readouterr()
+    assert told.err == "admission: paused: ?]0;title? ?[2J?1A ?\n"
+    rows = told.out.split("\n")
+    assert rows[0] == "paused  yes: ?]0;title? ?[2J?1A ???limit 1000"
+    assert rows[1:] == ["limit   20", "it is paused: ?]0;title? ?[2J?1A ??", ""]
 
 
 def test_log_records_are_said_once_while_they_repeat(capsys):

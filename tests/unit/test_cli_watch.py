@@ -122,6 +122,12 @@ def test_lanes_a_pause_and_a_full_account():
     assert "priority 3, weight 1" in text
 
 
+def test_a_reason_does_not_move_the_cursor():
+    text = "\n".join(drawn(history(paused=True, pause_reason="\x1b[2J\x07 lunch\nbreak")))
+    assert "■ paused: ?[2J? lunch break" in text
+    assert "\x1b[2J" not in text
+
+
 def test_more_lanes_than_rows():
     lanes = tuple(LaneStatus(f"lane-{n}", 0, 0) for n in range(50))
     text = "\n".join(drawn(history(lanes=lanes), height=40))

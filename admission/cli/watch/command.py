@@ -16,7 +16,7 @@ from admission.aguard import AsyncGuard
 from admission.cli import exits
 from admission.cli.account import fleet_settings
 from admission.cli.arguments import SIGNAL, USUAL, add
-from admission.cli.text import hide, say
+from admission.cli.text import hide, printable, say
 from admission.cli.watch.keyboard import Keys, Order, Prompt, keys_of
 from admission.errors import AdmissionError, ConfigurationError
 from admission.views.feed import Feed, Moment
@@ -170,7 +170,7 @@ class Watch:
                 await self._guard.resume()
                 said = "the fleet goes on"
         except AdmissionError as error:
-            said = f"{order.verb} failed: {hide(str(error))}"
+            said = f"{order.verb} failed: {printable(hide(str(error)))}"
         self._events.put_nowait(said)
 
     # What is seen

@@ -12,6 +12,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from admission.cli.text import printable
 from admission.views.state import PARTS, kept_back, notes_of, parts_of, reading_of, span
 
 if TYPE_CHECKING:
@@ -131,7 +132,8 @@ class Drawing:
 
     def _note(self, level: str, text: str) -> list[RenderableType]:
         sign, plain, style = _MARK[level]
-        rows = wrap(text, max(10, self._width - len(sign)), max_lines=4, placeholder=" ...")
+        shown = printable(" ".join(text.split()))
+        rows = wrap(shown, max(10, self._width - len(sign)), max_lines=4, placeholder=" ...")
         marks = [plain if self._ascii else sign, *[" " * len(sign)] * len(rows)]
         return [Text(mark + row, style, no_wrap=True) for mark, row in zip(marks, rows, strict=False)]
 
