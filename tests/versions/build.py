@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
+FOLDERS = ("admission", "benchmarks", "docs", "tests")
 OURS = {".ci", ".gitignore"}
 """What of the source tree, at its top, a user of the sdist has no use for; the build adds the list of ignored files."""
 GENERATED = {".gitignore", "PKG-INFO"}
@@ -34,11 +35,16 @@ def build(folder: Path) -> Built:
 
 
 def tree() -> dict[str, bytes]:
-    """Return the files that are kept in the source tree, by their paths."""
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    paths = (ROOT / name for name in told.split("\0") if name)
+    """Return the files of the source tree by their paths: those that are kept, and new ones in its folders."""
+    names = [*_listed("--cached"), *_listed("--others", "--exclude-standard", *FOLDERS)]
+    paths = (ROOT / name for name in names)
     return {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in paths if path.is_file()}
+
+
+def _listed(*options: str) -> list[str]:
+    command = ["git", "ls-files", "-z", *options]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return [name for name in told.split("\0") if name]
 
 
 def of_sdist(sdist: Path) -> dict[str, bytes]:
