@@ -157,7 +157,7 @@ class Watched:
 
     @staticmethod
     def _told(sentinel: redis.Redis) -> dict[str, int]:
-        found: dict[str, int] = sentinel.sentinel_master(NAME)
+        found: dict[str, int] = sentinel.sentinel_masters()[NAME]
         return found
 
     def fail_over(self) -> None:
