@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from admission.cli import exits
+from admission.cli.drawing import check_writable
 from admission.cli.text import say, write
 from admission.errors import ConfigurationError
 
@@ -47,7 +48,7 @@ def demo(settings: Settings, redis_url: str | None, *, as_json: bool, plot: Path
 
     runs = [settings]
     if plot is not None:
-        _check_writable(plot)
+        check_writable(plot)
         runs = [replace(settings, guarded=False, ledger="none"), settings]
     with _signals() as caught:
         try:
@@ -88,13 +89,6 @@ def _report(results: list[dict[str, Any]], *, as_json: bool) -> None:
         write(json.dumps(results[0]))
     else:
         write(json.dumps({"guarded" if result["guarded"] else "unguarded": result for result in results}))
-
-
-def _check_writable(plot: Path) -> None:
-    try:
-        plot.open("a", encoding="utf-8").close()
-    except OSError as error:
-        raise ConfigurationError(f"--plot {plot}: cannot be written ({error.strerror})") from error
 
 
 def _draw(records: list[Record], plot: Path, *, interrupted: bool) -> None:
