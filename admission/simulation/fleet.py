@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 from admission.base import outcome_of
 from admission.clerk import PATIENCE, RETRY_FIRST, RETRY_MOST
 from admission.core.desk import Desk
-from admission.core.messages import Want
+from admission.core.messages import Booking, Want
 from admission.errors import UsageError
 from admission.ledger.book import Book
 from admission.ledger.requests import runs
-from admission.ledger.wire import DEFAULT
+from admission.ledger.wire import DEFAULT, Kind
+from admission.reservation import Reservation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
     from admission.core.drafts import Draft
     from admission.core.messages import Box, Message
     from admission.ledger.requests import Request, Who
-    from admission.ledger.wire import Kind, Wire
-    from admission.reservation import Reservation
+    from admission.ledger.wire import Wire
     from admission.simulation.agenda import Agenda
     from admission.simulation.provider import Provider
     from admission.simulation.tasks import Task
@@ -69,14 +69,19 @@ class Ledger:
         agenda: Time and chance.
         weather: Says what is lost on the way.
         check: Called with the book whenever it has run something.
+        cold: Whether calls may live that it does not know of, so that it opens with a pause, as a ledger on Redis does.
     """
 
-    def __init__(self, agenda: Agenda, weather: Weather, check: Callable[[Book], None]) -> None:
+    def __init__(self, agenda: Agenda, weather: Weather, check: Callable[[Book], None], *, cold: bool = True) -> None:
         self.agenda = agenda
         self.weather = weather
         self.check = check
-        self.book = Book(self._ms(), cold=True)
+        self.book = Book(self._ms(), cold=cold)
         self.processes: dict[str, Process] = {}
+        self.trips = 0
+        """Batches that were sent to it."""
+        self.requests = 0
+        """What was in them."""
 
     def _ms(self) -> int:
         return int(self.agenda.now() * 1000)
@@ -90,6 +95,8 @@ class Ledger:
     ) -> None:
         """Take requests to the book and their replies back, or do not."""
         weather, agenda = self.weather, self.agenda
+        self.trips += 1
+        self.requests += len(batch)
         if not weather.ledger_up or agenda.happens(weather.lost_requests):
             agenda.after(PATIENCE, failed)
             return
@@ -286,6 +293,17 @@ class Process:
         now = self.agenda.now()
         deadline = None if timeout is None else now + timeout
         return Want(box, seat, seat, lane, kind, self.policy, now, deadline, join=timeout != 0)
+
+    def holds_already(self) -> Reservation:
+        """Return a hold whose call runs already; the next reading covers it."""
+        now = self.agenda.now()
+        booking = Booking(self.mint(), DEFAULT, Kind.HOLD, self.policy, now, deadline=now, settle_at=now, placed=True)
+        self.desk.own.add(booking)
+        [entry] = self.desk.own.entries([booking], now)
+        self.ledger.book.reservations.listed(self.name, entry, int(now * 1000))
+        reservation = Reservation(booking, ACCOUNT, self.post, self.agenda)
+        self.reservations.append(reservation)
+        return reservation
 
     def mint(self) -> str:
         """Return a name for a reservation."""

@@ -41,7 +41,7 @@ class Provider:
         self.busy_seconds = self.room_seconds = 0.0
         self._since = agenda.now()
         self._looked = agenda.now()
-        self._levels: deque[tuple[float, int]] = deque([(self._since, foreign)])
+        self._levels: deque[tuple[float, int]] = deque([(self._since, self.live)])
 
     @property
     def live(self) -> int:
@@ -55,7 +55,7 @@ class Provider:
         self.own.add(call)
         self.started += 1
         self.peak = max(self.peak, self.live)
-        self._note()
+        self.note_level()
         return call
 
     def end(self, call: Call) -> None:
@@ -63,7 +63,7 @@ class Provider:
         self.pass_time()
         call.live = False
         self.own.discard(call)
-        self._note()
+        self.note_level()
 
     def set_limit(self, limit: int) -> None:
         """Move the limit."""
@@ -74,7 +74,7 @@ class Provider:
         """Have others have so many calls."""
         self.pass_time()
         self.foreign = calls
-        self._note()
+        self.note_level()
 
     def count(self) -> int:
         """Return how many calls the provider says live.
@@ -101,5 +101,6 @@ class Provider:
         self.room_seconds += span * self.limit
         self._since = now
 
-    def _note(self) -> None:
+    def note_level(self) -> None:
+        """Note how many calls live, for counts that look back."""
         self._levels.append((self.agenda.now(), self.live))
