@@ -88,8 +88,8 @@ def whole(low: int, high: int) -> Callable[[str], int]:
     return parse
 
 
-def number(low: float, high: float) -> Callable[[str], float]:
-    """Return what reads a number of seconds from `low` to `high`."""
+def number(low: float, high: float, what: str = "a number of seconds") -> Callable[[str], float]:
+    """Return what reads a number of seconds, or of something else, from `low` to `high`."""
 
     def parse(text: str) -> float:
         try:
@@ -97,7 +97,7 @@ def number(low: float, high: float) -> Callable[[str], float]:
         except ValueError:
             value = math.nan
         if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"{text!r}: give a number of seconds from {low:g} to {high:g}")
+            raise argparse.ArgumentTypeError(f"{text!r}: give {what} from {low:g} to {high:g}")
         return value
 
     return parse

@@ -13,6 +13,7 @@ from admission.cli import account, dashboard, exits, holders, run
 from admission.cli.arguments import ENVIRONMENT, Parser
 from admission.cli.demo import arguments as demo
 from admission.cli.doctor import command as doctor
+from admission.cli.plan import arguments as plan
 from admission.cli.text import hide, say
 from admission.cli.watch import command as watch
 from admission.errors import AdmissionError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 COMMANDS = (
     demo.add_demo,
+    plan.add_plan,
     account.add_status,
     watch.add_watch,
     dashboard.add_dashboard,

@@ -1,0 +1,1 @@
+"""`admission plan`: an account simulated before anybody dials on it."""

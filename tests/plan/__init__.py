@@ -1,0 +1,1 @@
+"""`admission plan`: what it simulates, what it makes of that, and how it tells it."""
