@@ -5,6 +5,7 @@ import pytest
 from admission.cli.plan import options
 from admission.cli.plan.advice import advice
 from admission.cli.plan.bench import WORK, Bench
+from admission.cli.plan.spans import Span
 from admission.cli.plan.study import needed, study
 from tests.plan.kit import SHORT, case
 
@@ -65,6 +66,18 @@ def test_headroom_is_swept_where_others_call_and_advised_where_it_is_needed():
 def test_too_few_workers_are_told():
     found = answer(case(limit=12, calls_per_hour=3600, way="hold", workers=4, mix=SHORT), effort=0.2)
     assert advised(found)["workers"].value == 8
+
+
+def test_a_pace_that_holds_the_calls_up_is_all_that_is_told():
+    found = answer(case(calls_per_hour=720, starts_per_second=0.1), effort=0.05)
+    assert {knob: one.value for knob, one in advised(found).items()} == {"starts_per_second": 0.2}
+
+
+def test_a_limit_that_is_out_of_reach_is_not_looked_for():
+    found = answer(case(limit=100, calls_per_hour=200_000, mix=case().mix.plain(Span.parse("3600"))), effort=0.05)
+    assert found.limits == []
+    assert needed(found) is None
+    assert "limit" not in advised(found)
 
 
 def test_nothing_is_said_of_what_was_hardly_seen():

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from admission.cli.plan.case import HOUR
 from admission.cli.plan.study import needed
 
 if TYPE_CHECKING:
@@ -50,7 +51,16 @@ def advice(study: Study, risk: float) -> list[Advice]:
         study: What was simulated.
         risk: Starts with no line free that are accepted, per thousand.
     """
-    return [*_limit(study), *_headroom(study, risk), *_others(study, risk), *_workers(study)]
+    slow = list(_pace(study))
+    return slow or [*_limit(study), *_headroom(study, risk), *_others(study, risk), *_workers(study)]
+
+
+def _pace(study: Study) -> Iterator[Advice]:
+    """Where the pace alone holds the calls up, nothing else is of use."""
+    pace, wanted = study.case.policy.starts_per_second, study.case.calls_per_hour
+    if pace is not None and HOUR * pace < wanted:
+        text = f"at the least: {pace:g} allows {HOUR * pace:,.0f} of {wanted:,g} calls per hour"
+        yield Advice("starts_per_second", math.ceil(1000 * wanted / HOUR) / 1000, text)
 
 
 def _limit(study: Study) -> Iterator[Advice]:

@@ -21,10 +21,8 @@ if TYPE_CHECKING:
 
 WIDTH = 118
 """Columns where there is no terminal."""
-NAMES = {
-    "way": "way", "call_started": "calls of others", "limit": "limit", "workers": "workers", "headroom": "headroom",
-    "visibility_lag": "visibility_lag", "refresh_interval": "refresh_interval",
-}  # fmt: skip
+NAMES = {"call_started": "calls of others"}
+"""What people read for a setting, where it is not the setting's own name."""
 
 
 def result(study: Study, risk: float, seed: int) -> dict[str, Any]:
@@ -57,7 +55,7 @@ def show(study: Study, risk: float, seed: int, stream: TextIO) -> None:
     given = advice(study, risk)
     console.print("Advice" if given else "Advice: none; nothing that was tried is better.", style="bold")
     for one in given:
-        console.print(f"  {NAMES[one.knob]} {one.value}: {one.text}")
+        console.print(f"  {NAMES.get(one.knob, one.knob)} {one.value}: {one.text}")
     told = _simulated(study)
     console.print(
         f"\nSimulated: {told['lives']} lives of the account, {told['starts']:,} starts in {told['seconds']:,.0f} s, "
@@ -171,4 +169,4 @@ def _named(tried: Tried) -> str:
     option = tried.option
     if option.knob == "load":
         return f"{option.case.calls_per_hour:,.0f} calls per hour expected"
-    return f"{NAMES[option.knob]} {option.value}"
+    return f"{NAMES.get(option.knob, option.knob)} {option.value}"

@@ -123,7 +123,7 @@ def _closer(result: Study) -> list[Option]:
     carrying = needed(result)
     limits = [tried.option.case.limit for tried in result.limits]
     if carrying is None:
-        return options.above(result.case, max(limits))
+        return options.above(result.case, max(limits)) if limits else []
     limit = carrying.option.case.limit
     below = [one for one in limits if one < limit]
     low = max(below, default=min(int(result.case.load), limit))
