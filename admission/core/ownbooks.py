@@ -42,7 +42,7 @@ class OwnBooks:
                 make = self._placed(booking, note)
             case SayLeft(rid, at, by_value):
                 booking.open = False
-                if by_value or booking.placed:
+                if by_value:
                     booking.settle_at = min(booking.settle_at, at + booking.policy.visibility_lag)
                 make = _leave(rid, at, by_value=by_value)
             case SayEnded(rid, placed):
