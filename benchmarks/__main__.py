@@ -44,7 +44,7 @@ def parse(arguments: Sequence[str] | None = None) -> tuple[tuple[str, ...], Opti
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure what admission costs.")
     add = parser.add_argument
     add("--only", nargs="+", metavar="NAME", default=list(NAMES), help=f"of {', '.join(NAMES)}; also with commas")
-    add("--quick", action="store_true", help="about two minutes instead of fifteen: for a look, not for quoting")
+    add("--quick", action="store_true", help="about four minutes instead of twenty: for a look, not for quoting")
     add("--json", type=Path, metavar="PATH", help="write all numbers to a file")
     add("--plots", type=Path, metavar="DIR", help="write plots (SVG) to a directory")
     add("--subjects", nargs="+", metavar="NAME", default=[], help="such as admission, or 'admission async'; else all")

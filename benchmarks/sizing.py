@@ -6,6 +6,7 @@ import asyncio
 import time
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from admission import AsyncGuard, Policy, RedisLedger
@@ -119,8 +120,9 @@ def _row(subject: str, cost: Cost) -> Row:
     return {"subject": subject, "runs": cost.runs, "redis_us": cost.redis * 1e6, "client_us": cost.client * 1e6}
 
 
+@cache
 def measure(options: Options) -> Units:
-    """Measure one of each, with a server of its own for bytes and one for times."""
+    """Measure one of each, with a server of its own for bytes and one for times; once for all who ask."""
 
     async def bounded() -> Units:
         async with asyncio.timeout(PATIENCE):
@@ -167,7 +169,8 @@ async def _use(guards: list[AsyncGuard], client: redis.Redis) -> float:
     """Make a call in each account; return the bytes that one takes then."""
     await _call(guards[0], "")  # what comes once for a server, such as the scripts, is no account's
     before = used_memory(client)
-    await asyncio.gather(*(_call(guard, "") for guard in guards))
+    for first in range(0, len(guards), AT_ONCE):
+        await asyncio.gather(*(_call(guard, "") for guard in guards[first : first + AT_ONCE]))
     return (used_memory(client) - before) / (len(guards) - 1)
 
 
@@ -177,18 +180,21 @@ def usage(client: redis.Redis, account: str) -> int:
 
 
 async def _bytes(url: str, client: redis.Redis) -> tuple[float, ...]:
-    source = Counting(MANY)
+    source = Counting(2 * MANY)  # those that were just placed are counted twice for a while
     ledger = RedisLedger(url)
     async with AsyncExitStack() as stack:
         guard = await stack.enter_async_context(AsyncGuard(source, ledger, policy=POLICY))
         await _call(guard, "")
         await guard.status()
         account = usage(client, source.account)
-        held = [await guard.acquire() for _ in range(MANY)]
-        source.count = MANY
-        for number, reservation in enumerate(held):
-            reservation.placed(CALL_ID.format(number))
+        held = []
+        for number in range(MANY):
+            held.append(await guard.acquire())
+            source.count += 1
+            held[-1].placed(CALL_ID.format(number))
         await _until(guard.refresh, lambda status: status.held == MANY)
+        source.limit = MANY
+        await guard.refresh()
         full = usage(client, source.account)
         line = [asyncio.create_task(guard.acquire()) for _ in range(MANY)]
         await _until(guard.status, lambda status: status.waiting == MANY)

@@ -127,6 +127,7 @@ def overlap() -> str:
     code = tape.look(2.0, 8.0, 0, by="a")
     if code != Code.OVERLAPPING:
         raise AssertionError(code)
+    slow = Bar(2.0, 8.0, svg.LOOK, "begun early, written late: 0")
     tape.look(10.0, 10.5, 1, by="b")
     return Timeline(
         "A reading that began before the newest one was written is dropped: nobody can tell which looked later",
@@ -134,7 +135,7 @@ def overlap() -> str:
         [
             Row("reservation", standing(tape, "r", 14)),
             Row("call", calls([call])),
-            Row("first reader", [Bar(0.4, 0.9, svg.LOOK, "0"), Bar(2.0, 8.0, svg.LOOK, "begun early, come late: 0")]),
+            Row("first reader", [Bar(0.4, 0.9, svg.LOOK, "0"), slow]),
             Row("second reader", [Bar(5.0, 6.0, svg.LOOK, "1"), Bar(10.0, 10.5, svg.LOOK, "1")]),
         ],
         [

@@ -97,12 +97,6 @@ class Sheet:
             self.text(x + 20, y, name, size=SMALL, colour=SOFT)
             x += 38 + 6.6 * len(name)
 
-    def steps(self, points: Iterable[tuple[float, float]], end: float) -> str:
-        """Return the path of a quantity that keeps each value until the next point."""
-        first, *others = points
-        there = "".join(f"H{x:.1f}V{y:.1f}" for x, y in others)
-        return f"M{first[0]:.1f},{first[1]:.1f}{there}H{end:.1f}"
-
     def __str__(self) -> str:
         head = (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {self._height:g}" width="{WIDTH}" '
@@ -114,3 +108,10 @@ class Sheet:
         )
         card = f'<rect width="{WIDTH}" height="{self._height:g}" rx="10" fill="{CARD}"/>'
         return "\n".join([head, f"<title>{escape(self._title)}</title>", arrow, card, *self._parts, "</svg>", ""])
+
+
+def steps(points: Iterable[tuple[float, float]], end: float) -> str:
+    """Return the path of a quantity that keeps each value until the next point."""
+    first, *others = points
+    there = "".join(f"H{x:.1f}V{y:.1f}" for x, y in others)
+    return f"M{first[0]:.1f},{first[1]:.1f}{there}H{end:.1f}"

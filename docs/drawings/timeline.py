@@ -20,7 +20,7 @@ COLOURS = {"pending": svg.PENDING, "covered": svg.COVERED, "tracked": svg.COVERE
 
 @dataclass(frozen=True)
 class Bar:
-    """Something that lasts, in seconds; `look` is a reading's window, through the rows above it too."""
+    """Something that lasts, in seconds; its text is left out where there is no room for it."""
 
     begin: float
     end: float
@@ -92,7 +92,7 @@ class Timeline:
         curve = below + 22 + self.slot * (most + 0.35) if self.used else below
         bottom = curve + 22
         sheet = svg.Sheet(self.title, bottom + (38 if self.key else 14))
-        self._marks(sheet, levels, below)
+        self._marks(sheet, below)
         for number, row in enumerate(self.rows):
             self._row(sheet, row, self.top + ROW * number)
         if self.used:
@@ -102,7 +102,7 @@ class Timeline:
             sheet.key(LEFT, bottom + 22, self.key)
         return str(sheet)
 
-    def _marks(self, sheet: svg.Sheet, levels: int, below: float) -> None:
+    def _marks(self, sheet: svg.Sheet, below: float) -> None:
         for mark in self.marks:
             y = 18 + LEVEL * mark.level
             x = self.at(mark.at)
@@ -113,7 +113,6 @@ class Timeline:
             sheet.text(
                 x, 18 + LEVEL * mark.level, mark.text, anchor=mark.anchor, size=svg.SMALL, colour=colour, halo=True
             )
-        del levels
 
     def _row(self, sheet: svg.Sheet, row: Row, top: float) -> None:
         middle = top + ROW / 2
@@ -134,7 +133,7 @@ class Timeline:
         steps = self._live_steps()
         points = [(self.at(at), bottom - self.slot * value) for at, value in steps]
         if points:
-            path = sheet.steps(points, RIGHT)
+            path = svg.steps(points, RIGHT)
             sheet.path(f"{path}V{bottom:.1f}H{points[0][0]:.1f}Z", "none", fill="#c9ced4")
         if self.limit is not None:
             y = bottom - self.slot * self.limit
@@ -144,11 +143,11 @@ class Timeline:
         before = [value for at, value in self.used if at <= first]
         used = [(first, before[-1] if before else 0), *(p for p in self.used if first < p[0] <= last)]
         used = [p for p, after in pairwise([*used, (last + 1, -1)]) if after[0] > p[0]]
-        path = sheet.steps([(self.at(at), bottom - self.slot * value) for at, value in used], RIGHT)
+        path = svg.steps([(self.at(at), bottom - self.slot * value) for at, value in used], RIGHT)
         sheet.path(path, svg.INK, width=2.2)
         if self.otherwise:
             other = [(self.at(at), bottom - self.slot * value) for at, value in self.otherwise]
-            sheet.path(sheet.steps(other, other[-1][0]), svg.ALARM, width=2.2, dash="3 3")
+            sheet.path(svg.steps(other, other[-1][0]), svg.ALARM, width=2.2, dash="3 3")
         for at, height, text in self.notes:
             sheet.text(
                 self.at(at), bottom - self.slot * height + 4, text, anchor="middle", size=svg.SMALL, colour=svg.SOFT,
