@@ -11,7 +11,8 @@ import subprocess
 import time
 from typing import Self
 
-PATIENCE = 60.0
+PATIENCE = 120.0
+"""Seconds that a command may take, on a busy machine."""
 
 
 class Shell:
@@ -73,15 +74,26 @@ class Shell:
         os.write(self._master, keys)
         self.read_until(until)
         self._typed += 1
+        end = time.monotonic() + PATIENCE
+        # Where a program puts its terminal back, what was typed meanwhile may be lost.
         self._write(f"echo end-$?-{self._typed}.")
-        self.read_until(rf"end-\d+-{self._typed}\.")
+        while not self._shows(rf"end-\d+-{self._typed}\.", 2.0):
+            assert time.monotonic() < end, f"what runs does not end: {self.screen[-2000:]}"
+            self._write(f"echo end-$?-{self._typed}.")
 
     def read_until(self, pattern: str) -> re.Match[str]:
         """Wait for something on the screen."""
-        end = time.monotonic() + PATIENCE
+        found = self._shows(pattern, PATIENCE)
+        assert found, f"{pattern!r} never came: {self.screen[-2000:]}"
+        return found
+
+    def _shows(self, pattern: str, patience: float) -> re.Match[str] | None:
+        """Wait for something on the screen; return `None` where it does not come in time."""
+        end = time.monotonic() + patience
         while not (found := re.search(pattern, self.screen)):
             left = end - time.monotonic()
-            assert left > 0, f"{pattern!r} never came: {self.screen[-2000:]}"
+            if left <= 0:
+                return None
             if select.select([self._master], [], [], left)[0]:
                 self.screen += os.read(self._master, 65_536).decode("utf-8", "replace")
         return found

@@ -86,7 +86,7 @@ class Desk:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_the_tutorial_works_as_it_stands(tmp_path):
     blocks = BLOCK.findall(PAGE)
     assert len(blocks) > 20
