@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from admission.cli.plan.campaign import Campaign, Time
+from admission.cli.plan.account import Time
+from admission.cli.plan.campaign import Campaign
 from admission.cli.plan.case import Case
 from admission.cli.plan.figures import figures
 from admission.cli.plan.options import enough_workers

@@ -8,7 +8,8 @@ import sys
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
-from admission.cli.plan.campaign import Campaign, Life, Time
+from admission.cli.plan.account import Life, Time
+from admission.cli.plan.campaign import Campaign
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -11,7 +11,7 @@ from admission.cli.plan.case import HOUR, Case
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from admission.cli.plan.campaign import Life
+    from admission.cli.plan.account import Life
 
 CARRIED_REFUSED, CARRIED_SHORT = 0.01, 0.05
 """A load is carried where at most this share of the callers is refused, and leads wait for workers at most this share

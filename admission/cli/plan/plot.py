@@ -9,7 +9,7 @@ from admission.cli.drawing import BELOW, BEYOND, INK, Axis, area, axes, line, pa
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from admission.cli.plan.campaign import Look
+    from admission.cli.plan.account import Look
     from admission.cli.plan.study import Study
 
 _WIDTH, _HEIGHT = 964, 420

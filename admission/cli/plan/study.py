@@ -11,8 +11,8 @@ from admission.cli.plan.figures import Figures, figures
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from admission.cli.plan.account import Life, Look
     from admission.cli.plan.bench import Bench
-    from admission.cli.plan.campaign import Life, Look
     from admission.cli.plan.case import Case
     from admission.cli.plan.options import Option
 
