@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from admission.core.drafts import Report
-    from admission.core.messages import Box, Fetched
+    from admission.core.messages import Box, Fetched, Mail
     from admission.ledger.wire import PolicyWire
 
 MARGIN = 1.0
@@ -97,7 +97,7 @@ class Reader:
             self._until = None
             self.goes_on = False
             if force:
-                self._tell_watchers()
+                self._tell_watchers(News())
 
         duty = Duty(max(1, millis(self._source_timeout)), int(force))
         self._send(Draft(lambda _: duty, then, note=False, reads=True))
@@ -146,19 +146,14 @@ class Reader:
         if code in {Code.OVERLAPPING, *DROPPED}:
             kind = code.name.lower()
             self._failed("reading_" + kind, fetched, kind, DROPPED.get(code, "it overlaps the newest reading"))
-        self._tell_watchers(error)
+        self._tell_watchers(News(error))
 
     def lost(self, error: Exception | None) -> None:
         """The ledger did not take part in an attempt: it is over, and whoever waits hears of that."""
         self._until = None
-        if error is None:
-            self._tell_watchers()
-            return
-        for box in self.watchers:
-            box.put(LedgerDown(error))
-        self.watchers.clear()
+        self._tell_watchers(News() if error is None else LedgerDown(error))
 
-    def _tell_watchers(self, error: Exception | None = None) -> None:
+    def _tell_watchers(self, mail: Mail) -> None:
         for box in self.watchers:
-            box.put(News(error))
+            box.put(mail)
         self.watchers.clear()

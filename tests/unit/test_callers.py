@@ -16,7 +16,7 @@ from admission.ledger.replies import NOTHING, HandOver, Head
 from admission.ledger.requests import Ask, Claim, Withdraw
 from admission.ledger.wire import Code, Kind
 from tests.unit.test_desk import Box
-from tests.unit.test_reader import FAULT
+from tests.unit.test_plans import FAULT
 
 POLICY = Policy(placement_timeout=10, visibility_lag=2, max_call_duration=600)
 SPANS = (10_000, 2_000, 600_000)

@@ -45,6 +45,7 @@ from admission.ledger.wire import Code, Kind
 from admission.schedule import Schedule
 
 BOX = object()
+FAULT = UsageError("the provider answered 503")
 POLICY = Policy(placement_timeout=10)
 STATUS = Status("acme", 5, 0, 0, 5, 0, 0, 0, 0, 0.1, paused=False, pause_reason="")
 

@@ -14,11 +14,11 @@ from admission.ledger.replies import Head
 from admission.ledger.requests import Duty, Reading
 from admission.ledger.wire import Code, Outcome
 from tests.unit.test_desk import Box
+from tests.unit.test_plans import FAULT
 
 TIMEOUT = 5.0
 NOW = 100.0
 TOKEN = 77_000
-FAULT = UsageError("the provider answered 503")
 READ = Fetched(TOKEN, Outcome.READ, usage=Usage(20, 3), kind="", took=0.123_456_7)
 
 
@@ -85,6 +85,8 @@ def test_a_new_process_knows_of_no_reading_that_is_due():
     process.reader.renew(NOW)
     assert process.sent() == []
     assert process.reader.wake_at() is None
+    process.reader.due_at = NOW + 1
+    assert process.reader.wake_at() is None, "it has not read yet, so another process goes on"
 
 
 @pytest.mark.parametrize(("timeout", "told"), [(0.0, 1), (0.0005, 1), (2.5, 2_500)])
