@@ -149,7 +149,7 @@ class Callers:
         """Give them the slots that were claimed for them; what was told before is known."""
         for _, seat, rid, claimed in self._handovers.news(head.granted):
             want = self.wants.get(seat)
-            if want is None or want.rid != rid or want.booked:
+            if want is None or want.rid != rid:
                 continue
             del self.wants[seat]
             want.booked = True

@@ -273,6 +273,34 @@ def test_who_gives_up_twice_is_withdrawn_once():
     want = process.waits()
     process.callers.give_up(want)
     process.callers.give_up(want)
+    assert [draft.box for draft in process.outbox] == [None], "nobody waits for an answer"
+    assert process.sent() == [Withdraw("seat", "rid")]
+
+
+def test_who_has_given_up_is_offered_nothing_more():
+    process = Process()
+    want = process.waits()
+    process.callers.give_up(want)
+    process.callers.offered(["seat"])
+    assert want.box.mail == []
+
+
+def test_who_gives_up_a_slot_that_it_was_handed_cannot_take_it_any_more():
+    process = Process()
+    want = process.waits()
+    process.hand_over()
+    process.callers.give_up(want)
+    assert want.take() is None
+    assert not process.own.bookings
+    assert process.sent() == [Withdraw("seat", "rid")]
+
+
+def test_a_caller_whose_loop_is_closed_gives_back_the_slot_that_it_is_handed():
+    process = Process()
+    want = process.waits()
+    want.box.put = lambda _: False
+    process.hand_over()
+    assert not process.own.bookings
     assert process.sent() == [Withdraw("seat", "rid")]
 
 
@@ -351,12 +379,13 @@ def test_a_slot_that_is_handed_over_bears_the_time_of_its_claim():
 def test_slots_that_are_not_a_caller_s_are_not_handed_over_and_the_rest_is():
     process = Process()
     want = process.waits()
-    told = "".join(
-        HandOver(number, seat, rid, LEDGER_NOW).text()
-        for number, (seat, rid) in enumerate([("gone", "gone"), ("seat", "before"), ("seat", "rid")], 1)
-    )
-    process.callers.hand_over(head(Code.OK, told), NOW, NOW)
-    assert [booking.rid for booking in want.handed] == ["rid"]
+    slots = [
+        HandOver(1, "gone", "gone", LEDGER_NOW),
+        HandOver(2, "seat", "before", LEDGER_NOW - 2_000),
+        HandOver(3, "seat", "rid", LEDGER_NOW - 1_000),
+    ]
+    process.callers.hand_over(head(Code.OK, "".join(slot.text() for slot in slots)), NOW, NOW)
+    assert [(booking.rid, booking.granted_at) for booking in want.handed] == [("rid", NOW - 1)]
     assert process.own.bookings.keys() == {"rid"}
 
 
