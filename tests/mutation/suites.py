@@ -37,7 +37,16 @@ TABLE = Suite(
         "tests/unit/test_handover.py",
     ),
 )
-CORE = Suite("core", ("tests/unit/test_plans.py", "tests/unit/test_desk.py", "tests/unit/test_handover.py"))
+CORE = Suite(
+    "core",
+    tuple(
+        f"tests/unit/test_{name}.py"
+        for name in (
+            "desk", "desk_notes", "desk_times", "callers", "plans", "plan_times", "refusals_told", "ownbooks", "reader",
+            "outbox", "lanes_told", "handovers", "handover",
+        )
+    ),
+)  # fmt: skip
 TRACES = Suite("traces", _traces(0, 3))
 MORE_TRACES = Suite("more traces", _traces(3, 12), traces=2)
 LUA = Suite(
@@ -53,8 +62,14 @@ WORLDS = Suite(
 )
 GUARDS = Suite(
     "guards",
-    tuple(f"tests/guards/test_{name}.py" for name in ("blocks", "readings", "waiting", "refusals", "lanes", "outages")),
-)
+    tuple(
+        f"tests/guards/test_{name}.py"
+        for name in (
+            "blocks", "readings", "waiting", "refusals", "lanes", "outages", "holders", "hooks", "noted_answers",
+            "processes",
+        )
+    ),
+)  # fmt: skip
 FLEETS = Suite("fleets", ("tests/simulation/test_simulation.py::test_a_fleet_lives_through_it",))
 
 PYTHON = {
