@@ -11,6 +11,7 @@ from admission.core.desk import Desk
 from admission.core.messages import (
     Answer,
     AskFor,
+    ClaimOffer,
     Done,
     Failed,
     Fetched,
@@ -18,6 +19,7 @@ from admission.core.messages import (
     GetHolders,
     GetReading,
     GetStatus,
+    GiveUp,
     Holding,
     LedgerDown,
     News,
@@ -40,6 +42,7 @@ from admission.ledger.requests import (
     AskStatus,
     Beat,
     CallEnded,
+    Claim,
     Duty,
     Ended,
     Lanes,
@@ -256,6 +259,22 @@ def test_a_key_that_is_wrong_is_told_to_who_waits_at_once_and_a_passing_fault_is
     want = office.waits()
     office.say(Fetched(9_000, outcome, error=FAULT, kind="unauthorised"))
     assert want.box.mail == told
+
+
+def test_an_offer_is_claimed():
+    office = Office()
+    want = office.waits()
+    office.say(ClaimOffer(want))
+    assert office.sent() == [Claim("seat", "rid", "bulk", int(Kind.PLACE), *SPANS)]
+
+
+@pytest.mark.parametrize("answer", [True, False])
+def test_who_gives_up_is_told_how_the_account_stood_where_it_waits_for_that(answer):
+    office = Office()
+    want = office.waits()
+    office.say(GiveUp(want, answer=answer))
+    assert office.reply(Code.SATURATED, tail=[*NOTHING]) == [Withdraw("seat", "rid")]
+    assert [mail.code for mail in want.box.mail] == [Code.SATURATED] * answer
 
 
 # Holders

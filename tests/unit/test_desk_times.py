@@ -181,7 +181,7 @@ def test_what_a_beat_says_is_offered_is_told_to_who_waits():
 
 
 def test_a_wake_up_for_strangers_is_looked_after_once_until_it_was_sent():
-    office = Office()
+    office = Office(fresh=True)
     for name in "abc":
         office.desk.offered([name], office.now)
     assert len(beats(office.sent())) == 1
