@@ -90,6 +90,13 @@ def test_the_next_in_line_of_another_process_is_offered_the_slot():
     assert set(ledger.book.line.offers) == {"w"}
 
 
+def test_nothing_is_handed_to_the_process_that_spoke_last_when_another_frees_a_slot():
+    ledger = Ledger()
+    ledger.ask("p", "w", learnt=0)
+    ledger.say("q", Ended("x", ""))
+    assert set(ledger.book.line.offers) == {"w"}
+
+
 def test_a_process_whose_waiters_are_slow_is_offered_the_slot():
     ledger = Ledger()
     ledger.ask("p", "w")
