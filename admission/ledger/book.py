@@ -96,7 +96,6 @@ class Book:
         """
         if not self.epoch:
             self._new_epoch(now, PolicyWire.parse(who.policy))
-        self.serving.speaks("")
         if who.epoch == self.epoch:
             self._hear(now, who)
             self._run_due(now)
