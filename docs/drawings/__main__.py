@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from docs.drawings import failures, plots, rule, sequences, states
+from docs.drawings import failures, parts, plots, rule, sequences, states
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 FOLDER = Path(__file__).parents[1] / "images" / "explanation"
-PAGES = Path(__file__).parents[1] / "explanation"
+PAGES = Path(__file__).parents[1]
 DRAWINGS: dict[str, Callable[[], str]] = {
     "ways": plots.ways,
     "waits": plots.waits,
@@ -25,6 +25,7 @@ DRAWINGS: dict[str, Callable[[], str]] = {
     "crash": rule.crash,
     "lost": failures.lost,
     "outage": failures.outage,
+    "parts": parts.draw,
 }
 """By file name, what draws it."""
 

@@ -1,18 +1,15 @@
 """Imports point one way: each part of the package imports what stands above it in the architecture page's table."""
 
-import re
 from pathlib import Path
 
 import pytest
 
 import admission
+from docs.drawings.parts import PAGE, floors
 from tests.contract.test_shape import imports
 
 PACKAGE = Path(admission.__file__).parent
-PAGE = Path(__file__).parents[2] / "docs" / "maintaining" / "architecture.md"
-TABLE = PAGE.read_text("utf-8").partition("## The parts")[2].partition("\n## ")[0]
-ROWS = re.findall(r"^\| ((?:`[\w.]+`(?:, )?)+) \|", TABLE, re.MULTILINE)
-FLOORS = {part: floor for floor, row in enumerate(ROWS) for part in re.findall(r"`([\w.]+)`", row)}
+FLOORS = {part: floor for floor, row in enumerate(floors()) for part in row}
 CONTENTS = "__init__"
 """The table of contents of the whole: who imports `admission` imports all that it lists."""
 FLOORS[CONTENTS] = FLOORS["aguard"]

@@ -34,7 +34,7 @@ def test_a_drawing_says_what_it_shows_and_nothing_lies_beyond_its_edge(name):
 def test_every_drawing_is_on_a_page_and_every_page_has_its_drawings():
     shown = {
         name
-        for page in PAGES.glob("*.md")
+        for page in PAGES.rglob("*.md")
         for name in re.findall(r"\.\./images/explanation/([\w-]+)\.svg", page.read_text("utf-8"))
     }
     assert shown == set(DRAWINGS) == {path.stem for path in FOLDER.glob("*.svg")}
