@@ -132,8 +132,9 @@ class RedisStore:
             except (Garbled, ConfigurationError) as error:
                 replies[here] = [error] * len(run.requests)
             return []
-        is_moved = isinstance(answer, (MovedError, AskError)) and self._cluster is None
-        replies[here] = [ClusterError(NO_CLUSTER) if is_moved else answer] * len(run.requests)
+        # Below 6, redis-py has the classes of these errors for its cluster client only.
+        is_moved = isinstance(answer, (MovedError, AskError)) or str(answer).startswith(("MOVED ", "ASK "))
+        replies[here] = [ClusterError(NO_CLUSTER) if is_moved and self._cluster is None else answer] * len(run.requests)
         if isinstance(answer, NoScriptError):
             return [run]
         if isinstance(answer, ELSEWHERE):
