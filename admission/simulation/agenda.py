@@ -19,7 +19,7 @@ class Agenda:
     """
 
     def __init__(self, seed: int) -> None:
-        self.dice = random.Random(seed)  # noqa: S311 - a simulation, no secret
+        self.dice: random.Random = random.Random(seed)  # noqa: S311 - a simulation, no secret
         self._now = 1_000.0
         self._actions: list[tuple[float, int, Callable[[], None]]] = []
         self._count = itertools.count()

@@ -76,7 +76,7 @@ class Ledger:
         self.agenda = agenda
         self.weather = weather
         self.check = check
-        self.book = Book(self._ms(), cold=cold)
+        self.book: Book = Book(self._ms(), cold=cold)
         self.processes: dict[str, Process] = {}
         self.trips = 0
         """Batches that were sent to it."""
@@ -153,16 +153,16 @@ class Process:
         self.ledger = ledger
         self.provider = provider
         self.weather = weather
-        self.alive = True
-        self.stalled_until = 0.0
+        self.alive: bool = True
+        self.stalled_until: float = 0.0
         self.events: Counter[str] = Counter()
         self.tasks: set[Task] = set()
         self.reservations: list[Reservation] = []
-        self.desk = Desk(
+        self.desk: Desk = Desk(
             ACCOUNT, name, policy, lanes=lanes, source_timeout=SOURCE_TIMEOUT, fetch=self._fetch,
             report=lambda event, /, **_: self.events.update([event]),
         )  # fmt: skip
-        self.numbers = count()
+        self.numbers: count[int] = count()
         self._names = count()
         self._inbox: deque[Message] = deque()
         self._exchanging = False

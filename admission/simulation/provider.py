@@ -32,13 +32,14 @@ class Provider:
 
     def __init__(self, agenda: Agenda, limit: int, foreign: int, lag: tuple[float, float]) -> None:
         self.agenda = agenda
-        self.limit = limit
-        self.foreign = foreign
+        self.limit: int = limit
+        self.foreign: int = foreign
         self.lag = lag
         self.own: set[Call] = set()
-        self.started = 0
-        self.peak = 0
-        self.busy_seconds = self.room_seconds = 0.0
+        self.started: int = 0
+        self.peak: int = 0
+        self.busy_seconds: float = 0.0
+        self.room_seconds: float = 0.0
         self._since = agenda.now()
         self._looked = agenda.now()
         self._levels: deque[tuple[float, int]] = deque([(self._since, self.live)])

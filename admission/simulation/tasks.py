@@ -54,9 +54,9 @@ class Task:
     steps: Generator[Pause, Mail | None, Any] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.box = Box(self)
-        self.number = next(self.process.numbers)
-        self.done = False
+        self.box: Box = Box(self)
+        self.number: int = next(self.process.numbers)
+        self.done: bool = False
         self._turn = 0
         self._pause = Pause(0.0)
 
