@@ -78,9 +78,9 @@ class Ledger:
         self.check = check
         self.book: Book = Book(self._ms(), cold=cold)
         self.processes: dict[str, Process] = {}
-        self.trips = 0
+        self.trips: int = 0
         """Batches that were sent to it."""
-        self.requests = 0
+        self.requests: int = 0
         """What was in them."""
 
     def _ms(self) -> int:

@@ -92,8 +92,8 @@ class Account(Provider):
     """
 
     def __init__(self, agenda: Agenda, case: Case, own: int, foreign: int) -> None:
-        self.life = Life()
-        self.running = own
+        self.life: Life = Life()
+        self.running: int = own
         super().__init__(agenda, case.limit, foreign, (case.lag, case.lag))
         self._most = self.live
 
@@ -129,7 +129,8 @@ class Account(Provider):
     def measure(self, warm: float) -> Life:
         """Begin to measure."""
         self.pass_time()
-        self.busy_seconds = self.room_seconds = 0.0
+        self.busy_seconds: float = 0.0
+        self.room_seconds: float = 0.0
         self.life = Life(warm=warm, most=self.live)
         return self.life
 

@@ -39,8 +39,8 @@ class Bench:
 
     def __init__(self, seed: int = 0, effort: float = 1.0, jobs: int = 1) -> None:
         self.seed = seed
-        self.budget = WORK * effort
-        self.work = 0.0
+        self.budget: float = WORK * effort
+        self.work: float = 0.0
         """Requests so far."""
         self._jobs = jobs
         self._helpers: list[subprocess.Popen[bytes]] = []

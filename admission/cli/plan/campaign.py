@@ -52,16 +52,17 @@ class Campaign:
 
     def __init__(self, case: Case, seed: int) -> None:
         self.case = case
-        self.agenda = agenda = Agenda(seed)
+        agenda = Agenda(seed)
+        self.agenda: Agenda = agenda
         self._entries = self._came = 0
         self._coming, self._lengths, self._others, amid = (
             _dice(f"{what} {seed}") for what in ("coming", "lengths", "others", "amid")
         )
         foreign = min(_poisson(case.foreign_load, amid), case.limit)
         own = min(_poisson(case.carried, amid), case.limit - foreign)
-        self.account = Account(agenda, case, own, foreign)
-        self.ledger = Ledger(agenda, Weather(), self._trip, cold=False)
-        self.processes = [
+        self.account: Account = Account(agenda, case, own, foreign)
+        self.ledger: Ledger = Ledger(agenda, Weather(), self._trip, cold=False)
+        self.processes: list[Process] = [
             Process(f"p{number}.0", case.policy, agenda, self.ledger, self.account, self.ledger.weather)
             for number in range(case.processes)
         ]
