@@ -322,9 +322,14 @@ def test_a_refused_run_waits_at_the_head_and_gives_its_seat_up_like_any_other():
     again = office.want("2")
     office.say(SayRefused("rid", office.now, None, again))
     assert office.reply() == [Refuse("rid", 0, 0, "seat2", "bulk", int(Kind.PLACE), *SPANS)]
-    assert office.desk.wake_at() == office.now + 1, "it is heard of by the beat"
     office.say(Shut(Box()))
     assert office.sent() == [Withdraw("seat2", "rid2")]
+
+
+def test_a_refused_run_is_heard_of_by_the_beat_whatever_is_known_of_its_reservation():
+    office = Office()
+    office.say(SayRefused("gone", office.now, None, office.want("2")))
+    assert office.desk.wake_at() == office.now + 1
 
 
 def test_a_refused_run_of_a_guard_that_was_closed_is_told_so():
