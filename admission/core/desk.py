@@ -370,7 +370,7 @@ class Desk:
         self._heard_at = now
         head = Head(*reply[:HEAD])  # type: ignore[arg-type]  # the wire's order is the head's
         if head.code == Code.FOREIGN:
-            self._foreign(head, draft, now)
+            self._foreign(head, draft)
             return
         self._take_head(head, draft.sent_at, now)
         self.callers.hand_over(head, draft.sent_at, now)
@@ -388,7 +388,7 @@ class Desk:
             self.outbox.send(lambda _: Jumped(), note=False)
         if self._since and head.since != self._since and self._beat_at is not None:
             self.report("lapsed_process", account=self.account)
-            self._tell_all_again(now)
+            self._tell_all_again()
         self._since = head.since
         self.line = head.waiting
         self._next_at = now + (head.next_at - head.now) / 1000 if head.next_at else None
@@ -418,7 +418,7 @@ class Desk:
         self.outbox.put_first(kept)
         self._awake(now)
 
-    def _foreign(self, head: Head, draft: Draft, now: float) -> None:
+    def _foreign(self, head: Head, draft: Draft) -> None:
         """The ledger is in another epoch: tell it everything anew, then send the draft again."""
         if head.epoch != self._epoch:
             first = not self._epoch
@@ -427,18 +427,17 @@ class Desk:
             self._clock.reset()
             if not first:
                 self.report("new_epoch", account=self.account, epoch=head.epoch)
-                self._tell_all_again(now)
+                self._tell_all_again()
         if draft.note or draft.box is not None:
             self.outbox.put(draft)
         elif draft.reads:
             self.reader.lost(None)
 
-    def _tell_all_again(self, now: float) -> None:
+    def _tell_all_again(self) -> None:
         """The ledger has forgotten this process: list every reservation, and let the callers ask anew."""
         self.outbox.put_first([self._beat_draft(list(self.own.bookings.values()))])
         self._lanes.retell()
         self.callers.forgotten()
-        self._awake(now)
 
     # Closing
 

@@ -290,7 +290,7 @@ def ask(message: Message, patience: float) -> Generator[Effect, Heard, Status | 
             case None:
                 raise ledger_unavailable(None)
             case _:
-                continue
+                pass
 
 
 def tell(message: Message, patience: float) -> Generator[Effect, Heard, bool]:
@@ -336,4 +336,4 @@ def refresh(box: Box, patience: float) -> Generator[Effect, Heard, Status]:
             case None:
                 raise UsageUnavailable("the provider was not read in time")
             case _:
-                continue
+                pass

@@ -110,14 +110,15 @@ def test_the_first_of_them_says_since_when_a_process_waits():
 def test_who_asks_anew_hears_of_what_comes_then_and_not_of_what_came_before():
     process = Process()
     want = process.waits()
+    process.callers.stir("seat")
     process.hand_over()
     want.handed.clear()
     want.box.mail.clear()
     # It was too slow to take its slot, and asks again.
-    want.rid = "another"
+    want.rid, want.seated = "another", False
     process.callers.ask(want)
     process.answer(Code.IN_LINE)
-    assert want.seated, "it sleeps again"
+    assert want.seated, "it sleeps again, whatever it was offered before"
     process.hand_over(rid="another", number=2)
     assert [type(mail) for mail in want.box.mail] == [Handed]
 

@@ -264,6 +264,11 @@ def test_a_refresh_takes_a_reading_that_began_no_earlier_than_it_did(age, young)
     assert isinstance(caller.result, Status) is young
 
 
+def test_what_the_wire_has_rounded_makes_no_reading_too_old():
+    caller = refreshed(plans.MILLISECOND, 9.0, 9.0)
+    assert caller.hears(9.0) is None
+
+
 def test_a_refresh_whose_status_was_not_told_reads_again():
     caller = Caller(plans.refresh(BOX, 5.0))
     caller.hears(1.0)
