@@ -55,11 +55,14 @@ def test_another_epoch_has_numbers_of_its_own():
     assert handovers.learnt(NOW) == 7
 
 
-@pytest.mark.parametrize(("after", "slow"), [(0.0, False), (SLOW, False), (SLOW + 0.001, True)])
-def test_who_does_not_take_a_slot_at_once_is_slow(after, slow):
-    handovers, _ = given(0.0)
-    assert handovers.is_slow(after) is slow
-    assert handovers.learnt(after) == (-1 if slow else 0)
+@pytest.mark.parametrize(
+    ("time", "now", "slow"),
+    [(0.0, 0.0, False), (0.0, SLOW, False), (0.0, SLOW + 0.001, True), (NOW, NOW, False), (NOW, NOW + 1, True)],
+)
+def test_who_does_not_take_a_slot_at_once_is_slow(time, now, slow):
+    handovers, _ = given(time)
+    assert handovers.is_slow(now) is slow
+    assert handovers.learnt(now) == (-1 if slow else 0)
 
 
 def test_the_process_wakes_when_the_first_goes_back():
