@@ -42,8 +42,8 @@ CORE = Suite(
     tuple(
         f"tests/unit/test_{name}.py"
         for name in (
-            "desk", "desk_notes", "desk_times", "callers", "plans", "plan_times", "refusals_told", "ownbooks", "reader",
-            "outbox", "lanes_told", "handovers", "handover",
+            "desk", "desk_notes", "desk_times", "desk_told", "callers", "plans", "plan_times", "refusals_told",
+            "ownbooks", "reader", "outbox", "lanes_told", "handovers", "handover",
         )
     ),
 )  # fmt: skip

@@ -6,10 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from admission import Closed, ConfigurationError, Lane, Policy, UsageError
+from admission import Closed, Lane, Policy, UsageError
 from admission.core.desk import Desk
 from admission.core.messages import (
-    Answer,
     AskFor,
     ClaimOffer,
     Done,
@@ -21,7 +20,6 @@ from admission.core.messages import (
     GetStatus,
     GiveUp,
     Holding,
-    LedgerDown,
     News,
     SayEnded,
     SayLeft,
@@ -384,78 +382,3 @@ def test_nobody_asks_a_guard_that_was_closed():
     (failed,) = want.box.mail
     assert isinstance(failed.error, Closed)
     assert office.sent() == []
-
-
-# The ledger is away
-
-
-def test_a_ledger_that_is_away_is_reported_once_until_it_is_back():
-    office = Office()
-    for _ in range(2):
-        office.say(GetStatus(Box())).fail(OSError("refused"))
-    office.say(GetStatus(Box())).reply()
-    office.say(GetStatus(Box())).fail(OSError("refused"))
-    down = ("ledger_down", {"account": "acme", "error": "refused"})
-    failed = ("ledger_failed", {"account": "acme", "verbs": ("status",), "error": "refused"})
-    assert office.reports == [down, failed, failed, down, failed]
-
-
-def test_each_verb_that_failed_is_reported_once_in_order():
-    office = Office()
-    office.say(TellEnded(Box(), "a"), GetStatus(Box()), TellEnded(Box(), "b")).fail(OSError("refused"))
-    assert office.reports[-1][1]["verbs"] == ("call_ended", "status")
-
-
-def test_who_waits_for_an_answer_hears_of_it_and_only_notes_are_kept_in_order():
-    office = Office()
-    boxes = [Box() for _ in range(3)]
-    office.say(TellEnded(boxes[0], "a"), GetStatus(boxes[1]), TellEnded(boxes[2], "b"))
-    cause = OSError("refused")
-    drafts = [draft for draft, _, _ in office.take()]
-    office.say(TellEnded(Box(), "c"))
-    office.desk.failed(drafts, cause, office.now)
-    assert [box.mail for box in boxes] == [[LedgerDown(cause)]] * 3
-    assert office.desk.down is cause
-    assert office.sent() == [CallEnded("a"), CallEnded("b"), CallEnded("c")]
-
-
-def test_a_book_of_another_version_is_told_to_all_as_final():
-    office = Office()
-    want, box = office.waits(), Box()
-    error = ConfigurationError("the book is another version's")
-    office.say(GetStatus(box)).fail(error)
-    assert want.box.mail == [Failed(error)]
-    assert box.mail == [Failed(error)]
-
-
-def test_who_waits_in_line_is_not_told_of_a_passing_fault():
-    office = Office()
-    want = office.waits()
-    office.say(GetStatus(Box())).fail(OSError("refused"))
-    assert want.box.mail == []
-
-
-def test_a_reading_that_the_ledger_did_not_take_part_in_is_over():
-    office = Office()
-    box = Box()
-    cause = OSError("refused")
-    office.say(GetReading(box)).fail(cause)
-    assert box.mail == [LedgerDown(cause)]
-    office.say(GetReading(Box()))
-    assert office.sent() == [Duty(5_000, 1)]
-
-
-def test_a_note_that_failed_does_not_end_a_reading():
-    office = Office()
-    box = Box()
-    office.say(GetReading(box)).reply(Code.GRANTED)
-    office.say(TellEnded(Box(), "a")).fail(OSError("refused"))
-    assert box.mail == []
-
-
-def test_who_asks_hears_the_verdict_once_the_ledger_is_back():
-    office = Office()
-    want = office.want()
-    office.say(AskFor(want)).fail(OSError("refused"))
-    office.reply(Code.GRANTED)
-    assert [type(mail) for mail in want.box.mail] == [LedgerDown, Answer]
