@@ -27,7 +27,7 @@ LOWEST = (
 SHOWN = ("redis", "httpx", "tenacity", "celery", "rq", "arq", "dramatiq")
 """The libraries whose versions are printed."""
 INSTALLED = (
-    "tests/contract", "tests/unit", "tests/views", "tests/docs/test_snippets.py", "tests/docs/test_tutorial.py",
+    "tests/contract", "tests/unit", "tests/views", "tests/docs/test_snippets.py",
     "tests/lua/test_scripts.py", "tests/integration/test_cli.py", "tests/integration/test_cli_dashboard.py",
 )  # fmt: skip
 """What an installed package could lack: data, entry points, modules."""
