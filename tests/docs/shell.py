@@ -11,8 +11,10 @@ import subprocess
 import time
 from typing import Self
 
-PATIENCE = 120.0
+PATIENCE = 240.0
 """Seconds that a command may take, on a busy machine."""
+KILL = b"\x15"
+"""Takes back what was typed of a line."""
 
 
 class Shell:
@@ -75,10 +77,12 @@ class Shell:
         self.read_until(until)
         self._typed += 1
         end = time.monotonic() + PATIENCE
-        # Where a program puts its terminal back, what was typed meanwhile may be lost.
+        # Where a program puts its terminal back, or is only about to listen, what was typed meanwhile may be lost: then
+        # a reader types it again.
         self._write(f"echo end-$?-{self._typed}.")
-        while not self._shows(rf"end-\d+-{self._typed}\.", 2.0):
+        while not self._shows(rf"end-\d+-{self._typed}\.", 5.0):
             assert time.monotonic() < end, f"what runs does not end: {self.screen[-2000:]}"
+            os.write(self._master, keys + KILL)
             self._write(f"echo end-$?-{self._typed}.")
 
     def read_until(self, pattern: str) -> re.Match[str]:

@@ -27,8 +27,8 @@ LOWEST = (
 SHOWN = ("redis", "httpx", "tenacity", "celery", "rq", "arq", "dramatiq")
 """The libraries whose versions are printed."""
 INSTALLED = (
-    "tests/contract", "tests/unit", "tests/views", "tests/docs/test_snippets.py",
-    "tests/lua/test_scripts.py", "tests/integration/test_cli.py", "tests/integration/test_cli_dashboard.py",
+    "tests/contract/test_installed.py", "tests/contract/test_public_api.py", "tests/contract/test_shape.py",
+    "tests/unit", "tests/views", "tests/lua/test_scripts.py", "tests/integration/test_cli_dashboard.py",
 )  # fmt: skip
 """What an installed package could lack: data, entry points, modules."""
 REDIS = (
@@ -39,7 +39,8 @@ REDIS = (
 )  # fmt: skip
 """What another redis-py could break."""
 LIBRARIES = (
-    *INSTALLED, *REDIS, "tests/guards/test_blocks.py", "tests/guards/test_httpx_transport.py",
+    *INSTALLED, *REDIS, "tests/docs/test_snippets.py", "tests/integration/test_cli.py", "tests/guards/test_blocks.py",
+    "tests/guards/test_httpx_transport.py",
     "tests/guards/test_metrics.py", "tests/guards/test_processes.py", "tests/guards/test_refusals.py",
     "tests/integration/test_httpx_clients.py",
 )  # fmt: skip
