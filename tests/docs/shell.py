@@ -37,6 +37,7 @@ class Shell:
             stdout=slave,
             stderr=slave,
             start_new_session=True,
+            preexec_fn=_hear_keys,  # noqa: PLW1509 - nothing is locked that it takes
         )
         os.close(slave)
         self._write("PS1=; stty -echo")
@@ -104,3 +105,8 @@ class Shell:
 
     def _write(self, line: str) -> None:
         os.write(self._master, f"{line}\n".encode())
+
+
+def _hear_keys() -> None:
+    """Have Ctrl-C end what is typed, though the tests were begun in the background, where it is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
