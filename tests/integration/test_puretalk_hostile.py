@@ -286,6 +286,7 @@ async def test_what_comes_after_an_answer_is_no_answer(ask):
 @pytest.mark.parametrize("colour", ["sync"])  # a task is cancelled
 async def test_a_reader_that_is_stuck_again_and_again_stops_asking(serve, colour):
     """A caller's own blocking client that cannot be cut: threads that hang are bounded, and end with their server."""
+    before = threading.active_count()  # what tests before this one have left behind, too
     server = serve(without_end(OK + b"X-Long: ", b"x", 0.02))
     with httpx.Client() as client:
         source = source_of(server, 0.05, client=client)
@@ -301,4 +302,4 @@ async def test_a_reader_that_is_stuck_again_and_again_stops_asking(serve, colour
         assert "still hang: none is added" in said
         server.close()
         await until(lambda: not helpers())
-    assert threading.active_count() < 20
+    assert threading.active_count() < before + 20
