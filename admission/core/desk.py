@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from admission.core.agreed import Agreed
 from admission.core.callers import Callers, ask_of
 from admission.core.clockwatch import ClockWatch
 from admission.core.drafts import Draft
@@ -56,7 +57,6 @@ from admission.ledger.requests import (
     Beat,
     CallEnded,
     Jumped,
-    Pause,
     Refuse,
     Request,
     Started,
@@ -123,11 +123,9 @@ class Desk:
         """When the newest reply was heard."""
         self._beat_at: float | None = None
         self._next_at: float | None = None
-        self._pause = (0, 0, "")
         self._lanes = OwnLanes(account, lanes, self.outbox, report)
-        self._agreed = self.policy.text()
-        self._lapsed: int | None = None
-        self._samples = Samples(account, policy, report, lambda: self._lapsed) if samples else None
+        self._agreed = Agreed(account, self.policy, self.outbox, report)
+        self._samples = Samples(account, policy, report, lambda: self._agreed.lapsed) if samples else None
         self._looks = False
         """Whether a beat is to be sent that looks after a hint of which nothing is known here."""
         self._clock = ClockWatch()
@@ -164,8 +162,7 @@ class Desk:
                 self._lanes.declare()
                 self._lanes.pause(box, name, on=on, reason=reason)
             case SetPause(box, on, reason):
-                then = self._paused(box, on=on, reason=reason)
-                self.outbox.send(lambda _: Pause(int(on), reason, ""), then, box, note=False)
+                self._agreed.set_pause(box, on=on, reason=reason)
             case SetLane(box, lane):
                 self._lanes.declare()
                 self._lanes.set(box, lane)
@@ -239,15 +236,6 @@ class Desk:
         terms = (int(again.kind), *booking_spans(again.policy)) if again else (0, 0, 0, 0)
         self.outbox.send(lambda t: Refuse(note.rid, millis(t - note.at), retry_after, seat, lane, *terms), want=again)
 
-    # Answers to callers
-
-    def _paused(self, box: Box, *, on: bool, reason: str) -> Then:
-        def then(_head: Head, tail: Wire, _sent_at: float) -> None:
-            self._pause = (int(tail[0]), int(on), reason)
-            box.put(Done())
-
-        return then
-
     def _waiting_since(self) -> float | None:
         return self.callers.waiting_since()
 
@@ -316,21 +304,16 @@ class Desk:
             self.own.acknowledged(listed, sent_at, self._heard_at)
             self._heard_back(tail)
 
-        return Draft(lambda now: Beat(*self._pause, self._lanes.at, self.own.entries(listed, now)), then, note=False)
+        return Draft(
+            lambda now: Beat(*self._agreed.pause, self._lanes.at, self.own.entries(listed, now)), then, note=False
+        )
 
     def _heard_back(self, tail: Wire) -> None:
         """Take what a beat's reply tells: the pause, the agreed policy, lapses, lanes, this process's offers."""
         pause_at, pause_on, reason, agreed, lapsed, lanes_at, lanes, *rest = tail
         fields = int(lanes) * len(LaneWire._fields)
         self._lanes.heard(int(lanes_at), rest[:fields])
-        self._pause = (int(pause_at), int(pause_on), str(reason))
-        if agreed != self._agreed:
-            self._agreed = str(agreed)
-            if agreed != self.policy.text():
-                self.report("policies_differ", account=self.account, agreed=agreed, own=self.policy.text())
-        if self._lapsed is not None and int(lapsed) > self._lapsed:
-            self.report("lapsed", account=self.account, reservations=int(lapsed) - self._lapsed)
-        self._lapsed = int(lapsed)
+        self._agreed.heard((int(pause_at), int(pause_on), str(reason)), str(agreed), int(lapsed))
         self.callers.offered(map(str, rest[fields:]))
 
     def offered(self, seats: Iterable[str], now: float) -> None:

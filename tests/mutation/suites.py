@@ -83,7 +83,7 @@ PYTHON = {
     **dict.fromkeys(
         (
             f"admission/core/{name}.py"
-            for name in ("plans", "desk", "callers", "handovers", "outbox", "lanes", "ownbooks", "reader")
+            for name in ("plans", "desk", "agreed", "callers", "handovers", "outbox", "lanes", "ownbooks", "reader")
         ),
         (CORE, FLEETS, GUARDS),
     ),
