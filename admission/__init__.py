@@ -21,7 +21,7 @@ from admission.ledger.memory import MemoryLedger
 from admission.ledger.redis import RedisLedger
 from admission.reservation import Reservation, current_reservation
 from admission.sources.puretalk import PureTalk
-from admission.values import Lane, LaneStatus, Policy, Status, Usage
+from admission.values import Holder, Holders, Lane, LaneStatus, Policy, Status, Usage
 
 __all__ = [
     "AdmissionError",
@@ -30,6 +30,8 @@ __all__ = [
     "Closed",
     "ConfigurationError",
     "Guard",
+    "Holder",
+    "Holders",
     "Lane",
     "LaneStatus",
     "LedgerUnavailable",

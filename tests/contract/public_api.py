@@ -30,11 +30,9 @@ MODULES = (
     "admission.integrations.celery", "admission.integrations.dramatiq", "admission.integrations.httpx",
     "admission.integrations.otel",
     "admission.integrations.prometheus", "admission.integrations.rq", "admission.integrations.webhooks",
-    "admission.sources", "admission.testing", "admission.testing.transport", "admission.values",
+    "admission.sources", "admission.testing", "admission.testing.transport",
 )  # fmt: skip
 """The modules that users import from; of one without `__all__` what it defines itself."""
-ANSWERS = ["Holder", "Holders"]
-"""What of `admission.values` users get, and `admission` itself does not name."""
 WIDTH = 120
 
 
@@ -69,8 +67,8 @@ def named(module: str, name: str) -> Any:
 def names(module: str) -> list[str]:
     """Return the public names of a module."""
     found = vars(import_module(module))
-    if "__all__" in found or module == "admission.values":
-        return sorted(found.get("__all__", ANSWERS))
+    if "__all__" in found:
+        return sorted(found["__all__"])
     own = (name for name, thing in found.items() if getattr(thing, "__module__", "") == module and name[0] != "_")
     return sorted(name for name in own if inspect.isclass(found[name]) or inspect.isfunction(found[name]))
 

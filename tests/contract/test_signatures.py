@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 import admission
-from admission import AsyncGuard, Guard, Lane, LaneStatus, Policy, Reservation, Status, Usage
+from admission import AsyncGuard, Guard, Holder, Holders, Lane, LaneStatus, Policy, Reservation, Status, Usage
 
 PACKAGE = Path(admission.__file__).parent
 KEYWORD_ONLY = inspect.Parameter.KEYWORD_ONLY
 
-VALUES = (Lane, LaneStatus, Policy, Status, Usage)
+VALUES = (Holder, Holders, Lane, LaneStatus, Policy, Status, Usage)
 BOOKING = ("hold", "place", "acquire")
 
 

@@ -4,9 +4,8 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 
-from admission import AsyncGuard, Guard, Lane, MemoryLedger, Policy, PureTalk
+from admission import AsyncGuard, Guard, Holders, Lane, MemoryLedger, Policy, PureTalk
 from admission.testing import FakePureTalk, serve
-from admission.values import Holders
 
 QUICK = Policy(visibility_lag=0.0, refresh_interval=0.02)
 

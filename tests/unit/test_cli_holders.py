@@ -2,8 +2,8 @@
 
 import pytest
 
+from admission import Holder, Holders
 from admission.cli import holders as command
-from admission.values import Holder, Holders
 
 
 @pytest.fixture
