@@ -11,6 +11,7 @@ covered call is free when the provider's own count says so. Whole milliseconds o
 from __future__ import annotations
 
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
 from admission.ledger.replies import HolderWire
@@ -75,6 +76,8 @@ class Reservations:
         """When `max_call_duration` is over, by reservation."""
         self.calls: dict[str, tuple[str, int]] = {}
         """Call id to (reservation or `ENDED`, when to forget it)."""
+        self.forgetting: list[tuple[int, str]] = []
+        """A heap of when to look whether a call id is to be forgotten: maybe too early, never too late."""
         self.gone: int = 0
         """How many live calls were left, ended or lapsed."""
 
@@ -165,7 +168,7 @@ class Reservations:
         if call_id:
             if twin := self._twin(rid, call_id):
                 self._drop(twin)
-            self.calls[call_id] = (ENDED, now + REMEMBER_MS)
+            self._remember(call_id, ENDED, now + REMEMBER_MS)
         if facts is None:
             return Code.UNKNOWN
         self._close(facts)
@@ -184,7 +187,7 @@ class Reservations:
         self._enter(rid, facts)
         self.until[rid] = now + duration
         self.pending[rid] = at + facts.lag
-        self.calls[facts.call_id] = (rid, max(now + REMEMBER_MS, self.until[rid]))
+        self._remember(facts.call_id, rid, max(now + REMEMBER_MS, self.until[rid]))
         self._review(rid)
         return Code.OK
 
@@ -235,8 +238,13 @@ class Reservations:
             del self.until[rid]
             self._close(self.facts[rid])
             self._review(rid)
-        for call_id in [call_id for call_id, (_, forget) in self.calls.items() if forget <= now]:
-            del self.calls[call_id]
+        while self.forgetting and self.forgetting[0][0] <= now:
+            _, call_id = heappop(self.forgetting)
+            _, forget = self.calls.get(call_id, (ENDED, 0))
+            if forget > now:
+                heappush(self.forgetting, (forget, call_id))
+            else:
+                self.calls.pop(call_id, None)
         return len(over)
 
     # How it is kept
@@ -271,6 +279,13 @@ class Reservations:
         self.held.discard(rid)
         self.until.pop(rid, None)
 
+    def _remember(self, call_id: str, rid: str, forget: int) -> None:
+        _, before = self.calls.get(call_id, (ENDED, LAST_MS))
+        self.calls[call_id] = (rid, forget)
+        # A beat tells the same ids again and again, mostly with a later time: that needs no second look.
+        if forget < before:
+            heappush(self.forgetting, (forget, call_id))
+
     def _binding(self, call_id: str) -> str | None:
         return self.calls.get(call_id, (None, 0))[0]
 
@@ -278,7 +293,7 @@ class Reservations:
         """Bind a call id; a call that was reported as started under it merges into the reservation."""
         twin = self._twin(rid, call_id)
         facts.call_id = call_id
-        self.calls[call_id] = (rid, max(now + REMEMBER_MS, self.until.get(rid, 0)))
+        self._remember(call_id, rid, max(now + REMEMBER_MS, self.until.get(rid, 0)))
         if twin:
             if rid in self.pending:
                 self.pending[rid] = min(self.pending[rid], self.pending.get(twin, -1))
