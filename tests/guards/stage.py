@@ -7,6 +7,7 @@ from collections import deque
 
 from admission import MemoryLedger, Policy, Saturated, Usage
 from admission.testing import VirtualClock
+from tests.guards.asleep import someone_goes_on
 from tests.guards.colours import LOOK, PATIENCE, until
 
 POLICY = {"refresh_interval": 1.0, "visibility_lag": 2.0, "placement_timeout": 10.0, "lease_ttl": 10.0}
@@ -51,7 +52,7 @@ class Provider:
         self._begin()
         try:
             while not self.gate.is_set():
-                await asyncio.sleep(LOOK)
+                await asyncio.sleep(5 * LOOK)
             return self._answer()
         finally:
             self.under_way -= 1
@@ -133,30 +134,20 @@ class Stage:
             self.clock.advance(min(step, left))
             await self.guard.status()
             await self.until(lambda: not self.provider.under_way)
-            await self.offers_are_claimed()
+            await self.idle()
 
-    async def offers_are_claimed(self):
-        """Give whoever is offered a slot, or handed one, the real moments to claim or take it, before more time passes;
-        not for ever."""
+    async def idle(self):
+        """Let everybody do what can be done before more time passes; not for ever."""
         end = time.monotonic() + 0.5
-        while time.monotonic() < end:
-            status = await self.guard.status()
-            if (not status.free or not status.waiting) and not self._some_not_taken():
-                return
+        while time.monotonic() < end and someone_goes_on(self.ledger.clerk()):
             await self.colour.look()
-
-    def _some_not_taken(self):
-        desks = list(self.ledger.clerk()._desks.values())
-        return any(want.handed for desk in desks for _, want in list(desk.handovers._given))
 
     async def outcome(self, job, step=0.25):
         """Let time pass, whatever comes of it, until a job is done; return what it came to."""
-        looks = 0
+        await self.idle()
         while not job.done:
-            await self.colour.look()
-            looks += 1
-            if looks % 4 == 0:
-                self.clock.advance(step)
+            self.clock.advance(step)
+            await self.idle()
         return await job.result()
 
     async def read(self):

@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import logging
 import threading
-import time
 
 import httpx
 import pytest
@@ -18,7 +17,7 @@ from admission.errors import Refused, Unavailable
 from admission.testing import FakePureTalk
 from admission.testing.fake import garbage
 from admission.testing.transport import transport
-from tests.guards.colours import LOOK, both_colours
+from tests.guards.colours import both_colours
 from tests.guards.stage import Stage
 
 STEP = 0.5
@@ -53,16 +52,18 @@ class SlowSource:
     def fetch(self):
         usage = self._source.fetch()
         until = self._begin()
-        while self._clock.now() < until:
-            time.sleep(LOOK)
+        over = threading.Event()
+        if self._clock.arm(until, over.set) is None:
+            over.wait()
         self.open.remove(until)
         return usage
 
     async def afetch(self):
         usage = await self._source.afetch()
         until = self._begin()
-        while self._clock.now() < until:
-            await asyncio.sleep(LOOK)
+        over, loop = asyncio.Event(), asyncio.get_running_loop()
+        if self._clock.arm(until, lambda: loop.call_soon_threadsafe(over.set)) is None:
+            await over.wait()
         self.open.remove(until)
         return usage
 
@@ -114,7 +115,7 @@ class Account(Stage):
         """Wait until the reading that is under way, if any, is written or takes its time."""
         desks = list(self.ledger.clerk()._desks.values())
         await self.until(lambda: self.source.sleeps or all(desk.reader._until is None for desk in desks))
-        await self.offers_are_claimed()
+        await self.idle()
 
     async def dial(self):
         """Dial until there is no slot; return how many calls that made."""
@@ -137,13 +138,11 @@ class Account(Stage):
     async def _dial_patiently(self):
         """Dial where there is no reading to admit on: that waits for one, but not longer than readings may take."""
         job = self.start(self._dial_once())
+        await self.idle()
         for _ in range(22):
-            for _ in range(10):
-                if job.done:
-                    break
-                await self.colour.look()
-            else:
+            if not job.done:
                 self.clock.advance(0.25)
+                await self.idle()
         await job.result()
 
     async def _dial_once(self):
