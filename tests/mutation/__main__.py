@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.mutation import lua, python
-from tests.mutation.mutant import ROOT, Mutant
+from tests.mutation.mutant import HOME, Mutant
 from tests.mutation.suites import FILES, Suite
 from tests.mutation.trial import Trial, preload, try_out
 from tests.servers import BINARIES
@@ -48,7 +48,7 @@ def all_mutants(only: str = "", places: tuple[str, ...] = ()) -> list[Mutant]:
             continue
         if places and path not in {place.partition(":")[0] for place in places}:
             continue
-        found += language.mutants(path, (ROOT / path).read_text("utf-8"))
+        found += language.mutants(path, (HOME / path).read_text("utf-8"))
     if any(":" in place for place in places):
         found = [mutant for mutant in found if f"{mutant.path}:{mutant.line}" in places]
     return found

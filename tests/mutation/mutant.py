@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).parents[2]
-"""The project's folder, to which the paths of mutants are relative."""
+_FOUND = PathFinder.find_spec("admission")
+assert _FOUND is not None
+assert _FOUND.origin is not None
+HOME = Path(_FOUND.origin).parents[1]
+"""Where the package is, in the tree or installed; the paths of mutants are relative to it. It is not imported here."""
 
 
 class Mutant(NamedTuple):
@@ -27,7 +31,7 @@ class Mutant(NamedTuple):
 
     def source(self) -> str:
         """Return the file as it is."""
-        return (ROOT / self.path).read_text("utf-8")
+        return (HOME / self.path).read_text("utf-8")
 
     def text(self) -> str:
         """Return the file as it is changed."""

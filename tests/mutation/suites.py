@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tests.mutation.mutant import ROOT
+from tests.mutation.mutant import HOME
 
 
 class Suite(NamedTuple):
@@ -89,5 +89,5 @@ PYTHON = {
     ),
 }
 """By file, the suites that must find a mutant of it."""
-LUA_FILES = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "admission" / "ledger" / "lua").rglob("*.lua"))
+LUA_FILES = sorted(str(path.relative_to(HOME)) for path in (HOME / "admission" / "ledger" / "lua").rglob("*.lua"))
 FILES: dict[str, tuple[Suite, ...]] = PYTHON | dict.fromkeys(LUA_FILES, (TRACES, LUA, BOTH, MORE_TRACES))

@@ -7,7 +7,7 @@ import sys
 
 from tests.mutation import __main__ as command
 from tests.mutation import lua, python
-from tests.mutation.mutant import ROOT
+from tests.mutation.trial import ROOT
 
 
 def changed(language, source):
@@ -98,12 +98,12 @@ def play(code):
 def test_a_fault_is_found_and_a_change_that_is_none_is_not():
     code = """
 from tests.mutation.__main__ import SERVER
-from tests.mutation.mutant import ROOT, Mutant
+from tests.mutation.mutant import HOME, Mutant
 from tests.mutation.suites import Suite
 from tests.mutation.trial import try_out
 
 def tried(path, old, new, *tests):
-    start = (ROOT / path).read_text().index(old)
+    start = (HOME / path).read_text().index(old)
     mutant = Mutant(path, start, start + len(old), new, "")
     print(try_out(mutant, Suite("quick", tests), SERVER, 60.0).verdict)
 

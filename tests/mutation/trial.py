@@ -18,11 +18,13 @@ from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tests.mutation.mutant import ROOT, Mutant
+from tests.mutation.mutant import HOME, Mutant
 
 if TYPE_CHECKING:
     from tests.mutation.suites import Suite
 
+ROOT = Path(__file__).parents[2]
+"""The folder of the tests."""
 PRELOADED = (
     "_pytest.assertion.rewrite", "asyncio", "httpx", "hypothesis.stateful", "pytest", "pytest_asyncio",
     "pytest_timeout", "redis.asyncio", "redis.cluster", "tenacity", "xdist.plugin",
@@ -111,7 +113,7 @@ def _run(mutant: Mutant | None, suite: Suite, server: str, patience: float, fold
 
 def _plant(mutant: Mutant) -> list[bool]:
     """Show the changed file to whoever reads or imports it from now on; the list is filled when somebody does."""
-    path = ROOT / mutant.path
+    path = HOME / mutant.path
     text = mutant.text()
     seen: list[bool] = []
     get_code, read_text = SourceFileLoader.get_code, Path.read_text
