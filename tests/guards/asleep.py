@@ -1,40 +1,66 @@
-"""Who can go on by itself: where time is the test's to turn, it turns it only when nobody can.
+"""Who can go on by himself: where time is the test's to turn, it is turned only when nobody can.
 
 A pause of some real milliseconds would do on a machine that does nothing else, and not on one that is busy.
 """
 
 import asyncio
-import sys
+import queue
 import threading
 
-from admission.clerk import Clerk
-from admission.drivers import ThreadBox
-
-ACTORS = {"job", "admission-reader"}
-"""The names of the threads of a scenario, besides the clerk's."""
+ASLEEP = set()
+"""The threads that wait for mail, and for which there is none."""
+_LOCK = threading.RLock()
 
 
-def someone_goes_on(clerk):
-    """Whether a job, a reader, the clerk, or a task of the loop that runs in this thread is about to do something."""
-    frames = sys._current_frames()
-    others = [thread for thread in threading.enumerate() if thread.name in ACTORS or thread is clerk._thread]
-    if not all(_waits(frames.get(thread.ident)) for thread in others):
+class WatchedQueue:
+    """A `SimpleQueue` that knows who waits: whoever puts something into it takes him from the sleepers at once."""
+
+    def __init__(self):
+        self._queue = queue.SimpleQueue()
+        self._waiter = None
+
+    def put(self, item):
+        with _LOCK:
+            ASLEEP.discard(self._waiter)
+            self._queue.put(item)
+
+    def get(self, timeout=None):
+        self._waiter = threading.get_ident()
+        with _LOCK:
+            if self._queue.empty():
+                ASLEEP.add(self._waiter)
+        try:
+            return self._queue.get(timeout=timeout)
+        finally:
+            ASLEEP.discard(self._waiter)
+
+    def get_nowait(self):
+        return self._queue.get_nowait()
+
+    def empty(self):
+        return self._queue.empty()
+
+
+class WatchedQueues:
+    """What stands for the module `queue` where the product makes its queues."""
+
+    SimpleQueue = WatchedQueue
+    Empty = queue.Empty
+
+
+def someone_goes_on(clerk, asleep_readings):
+    """Whether a job, a reader, the clerk, or a task of the loop that runs in this thread is about to do something.
+
+    Args:
+        clerk: The clerk.
+        asleep_readings: How many readers wait for the test.
+    """
+    threads = [thread for thread in threading.enumerate() if thread.name == "job" or thread is clerk._thread]
+    if any(thread.ident not in ASLEEP for thread in threads):
+        return True
+    if sum(thread.name == "admission-reader" for thread in threading.enumerate()) > asleep_readings:
         return True
     try:
         return bool(asyncio.get_running_loop()._ready)
     except RuntimeError:
         return False
-
-
-def _waits(frame):
-    """Whether a thread stands where only others can let it go on, and nobody has done that yet."""
-    if frame is None:
-        return False
-    code, known = frame.f_code, frame.f_locals
-    if code is threading.Condition.wait.__code__:
-        return "waiter" in known and known["waiter"].locked()
-    if code is ThreadBox.get.__code__:
-        return known["self"]._mail.empty()
-    if code in (Clerk._receive.__code__, Clerk._wait_idle.__code__):
-        return known["self"]._inbox.empty()
-    return False

@@ -139,8 +139,12 @@ class Stage:
     async def idle(self):
         """Let everybody do what can be done before more time passes; not for ever."""
         end = time.monotonic() + 0.5
-        while time.monotonic() < end and someone_goes_on(self.ledger.clerk()):
+        while time.monotonic() < end and someone_goes_on(self.ledger.clerk(), self.asleep_readings()):
             await self.colour.look()
+
+    def asleep_readings(self):
+        """Return how many readings under way wait for the test."""
+        return 0 if self.provider.gate.is_set() else self.provider.under_way
 
     async def outcome(self, job, step=0.25):
         """Let time pass, whatever comes of it, until a job is done; return what it came to."""

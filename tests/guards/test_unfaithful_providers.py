@@ -45,9 +45,9 @@ class SlowSource:
         self._lock = threading.Lock()
 
     @property
-    def sleeps(self):
-        """Whether all that is under way waits for time to pass."""
-        return bool(self.open) and all(until > self._clock.now() for until in self.open)
+    def asleep(self):
+        """How many of those that are under way wait for time to pass."""
+        return sum(until > self._clock.now() for until in self.open)
 
     def fetch(self):
         usage = self._source.fetch()
@@ -114,8 +114,11 @@ class Account(Stage):
     async def settle(self):
         """Wait until the reading that is under way, if any, is written or takes its time."""
         desks = list(self.ledger.clerk()._desks.values())
-        await self.until(lambda: self.source.sleeps or all(desk.reader._until is None for desk in desks))
+        await self.until(lambda: self.source.asleep or all(desk.reader._until is None for desk in desks))
         await self.idle()
+
+    def asleep_readings(self):
+        return self.source.asleep
 
     async def dial(self):
         """Dial until there is no slot; return how many calls that made."""
