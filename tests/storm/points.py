@@ -7,17 +7,23 @@ to run, after a call, and where a loop goes back; nowhere else. Between two such
 from __future__ import annotations
 
 import dis
+import functools
+import gc
 import sys
+import threading
 from collections import Counter
 from pathlib import Path
+from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, NamedTuple
 
 from tests.guards.interrupts import HOME, LEFT_OUT, current_task
 
 if TYPE_CHECKING:
-    from types import CodeType, FrameType, TracebackType
+    from types import FrameType, TracebackType
 
 OWN = str(HOME)
+TOOL = 4
+"""A number for `sys.monitoring` that no known tool takes."""
 WAITED = {dis.opmap["RESUME"]: 2}
 """A `RESUME` with this argument or a greater one goes on after an `await`, and there nothing comes."""
 
@@ -38,6 +44,8 @@ class Point(NamedTuple):
 
 def _is_look(opcode: int) -> bool:
     name = dis.opname[opcode]
+    if name.startswith("CALL_INTRINSIC"):
+        return False
     return name.startswith("CALL") or ("JUMP_BACKWARD" in name and "NO_INTERRUPT" not in name)
 
 
@@ -62,53 +70,120 @@ class Points:
 
     def __enter__(self) -> Points:  # noqa: PYI034 - as the others here
         self._task = current_task()
-        self._before = sys.gettrace()
-        sys.settrace(self._trace)
+        self._thread = threading.get_ident()
+        self._begin()
         return self
 
     def __exit__(self, *exc: object) -> None:
-        sys.settrace(self._before)
+        self._end()
 
     def all(self, times: int) -> list[Point]:
         """Return all points, the first `times` times of each."""
         return [Point(*place, time) for place, seen in self.seen.items() for time in range(1, min(seen, times) + 1)]
 
-    def _trace(self, frame: FrameType, event: str, _arg: object) -> object:
-        code = frame.f_code
-        file = code.co_filename
-        if self.raised is not None or not file.startswith(OWN) or file in LEFT_OUT or code.co_name == "__del__":
-            return None
-        if current_task() is not self._task:
-            return None
-        key = id(frame)
-        if event == "call":
-            frame.f_trace_opcodes = True
-            frame.f_trace_lines = False
-            self._last[key] = -1
-            if _can_come_at_start(code, frame.f_lasti):
-                self._come(frame)
-        elif event == "opcode":
-            if self._last.get(key, -1) in LOOKS:
-                self._come(frame)
-            self._last[key] = code.co_code[frame.f_lasti]
-        elif event == "return":
-            self._last.pop(key, None)
-        return self._trace
+    if sys.version_info >= (3, 12):
+        # `sys.settrace` does not tell the instructions of a function's first call here.
 
-    def _come(self, frame: FrameType) -> None:
-        code = frame.f_code
-        place = (code.co_filename[len(OWN) + 1 :], code.co_qualname, frame.f_lasti)
+        def _begin(self) -> None:
+            watch_all()
+            for kinds, callback in ((STARTS, self._starts), (STEPS, self._step)):
+                for kind in kinds:
+                    sys.monitoring.register_callback(TOOL, kind, callback)
+
+        def _end(self) -> None:
+            for kind in (*STARTS, *STEPS):
+                sys.monitoring.register_callback(TOOL, kind, None)
+
+        def _is_here(self) -> bool:
+            return self.raised is None and threading.get_ident() == self._thread and current_task() is self._task
+
+        def _starts(self, code: CodeType, offset: int) -> None:
+            if self._is_here():
+                self._last[id(sys._getframe(1))] = -1
+                if _can_come_at_start(code, offset):
+                    self._come(code, offset)
+
+        def _step(self, code: CodeType, offset: int) -> None:
+            if self._is_here():
+                frame = id(sys._getframe(1))
+                before, self._last[frame] = self._last.get(frame, -1), _instructions(code)[offset]
+                if before in LOOKS:
+                    self._come(code, offset)
+
+    else:
+
+        def _begin(self) -> None:
+            self._before = sys.gettrace()
+            sys.settrace(self._trace)
+
+        def _end(self) -> None:
+            sys.settrace(self._before)
+
+        def _trace(self, frame: FrameType, event: str, _arg: object) -> object:
+            code = frame.f_code
+            if self.raised is not None or not _is_watched(code) or current_task() is not self._task:
+                return None
+            key = id(frame)
+            if event == "call":
+                frame.f_trace_opcodes = True
+                frame.f_trace_lines = False
+                self._last[key] = -1
+                if _can_come_at_start(code, frame.f_lasti):
+                    self._come(code, frame.f_lasti)
+            elif event == "opcode":
+                if self._last.get(key, -1) in LOOKS:
+                    self._come(code, frame.f_lasti)
+                self._last[key] = _instructions(code)[frame.f_lasti]
+            elif event == "return":
+                self._last.pop(key, None)
+            return self._trace
+
+    def _come(self, code: CodeType, offset: int) -> None:
+        place = (code.co_filename[len(OWN) + 1 :], code.co_qualname, offset)
         self.seen[place] += 1
         if self._at is not None and (*place, self.seen[place]) == self._at:
             self.raised = self._error(f"at {place}")
             raise self.raised
 
 
+def _is_watched(code: CodeType) -> bool:
+    file = code.co_filename
+    return file.startswith(OWN) and file not in LEFT_OUT and code.co_name != "__del__"
+
+
+@functools.cache
+def _instructions(code: CodeType) -> bytes:
+    return code.co_code
+
+
 def _can_come_at_start(code: CodeType, offset: int) -> bool:
     if offset < 0:
         return True
-    instruction = code.co_code[offset]
-    return instruction not in WAITED or code.co_code[offset + 1] < WAITED[instruction]
+    instruction, argument = _instructions(code)[offset : offset + 2]
+    return instruction not in WAITED or argument < WAITED[instruction]
+
+
+if sys.version_info >= (3, 12):
+    STARTS = (sys.monitoring.events.PY_START, sys.monitoring.events.PY_RESUME)
+    STEPS = (sys.monitoring.events.INSTRUCTION,)
+    _WATCHED: set[CodeType] = set()
+
+    def watch_all() -> None:
+        """Have every instruction of the package's functions told from now on."""
+        if sys.monitoring.get_tool(TOOL) is None:
+            sys.monitoring.use_tool_id(TOOL, "storm")
+        for function in gc.get_objects():
+            if type(function) is FunctionType:
+                _watch(function.__code__)
+
+    def _watch(code: CodeType) -> None:
+        if code in _WATCHED or not _is_watched(code):
+            return
+        _WATCHED.add(code)
+        sys.monitoring.set_local_events(TOOL, code, sum((*STARTS, *STEPS)))
+        for inner in code.co_consts:
+            if isinstance(inner, CodeType):
+                _watch(inner)
 
 
 def place_of(error: BaseException) -> str:
