@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -92,9 +93,16 @@ class Processes:
             self._popen.wait()
 
     def stop(self):
-        """Have the command end as it does when it is told to."""
+        """Have the command end as it does when it is told to; if it does not, the log has where its processes stand."""
         self._popen.send_signal(signal.SIGTERM)
-        self._popen.wait(PATIENCE)
+        try:
+            self._popen.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            for process in self.family():
+                with suppress(psutil.NoSuchProcess):
+                    process.send_signal(signal.SIGUSR2)
+            time.sleep(1)
+            raise
 
     def complaints(self):
         self._log.seek(0)

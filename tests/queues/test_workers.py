@@ -23,7 +23,7 @@ def watching(crew, provider):
         with side("sync", provider, crew.stage.redis, crew.stage.account, policy) as guard:
             yield guard
     except BaseException as error:
-        error.add_note(crew.complaints()[-6000:])
+        error.add_note(crew.complaints()[-12000:])
         raise
 
 
