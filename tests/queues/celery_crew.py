@@ -32,6 +32,10 @@ class CeleryCrew(Crew):
     def is_idle(self):
         return self.connection.llen("celery") == 0 and self.connection.hlen("unacked") == 0
 
+    def complaints(self):
+        kept = {key: (self.connection.type(key), self.connection.ttl(key)) for key in self.connection.scan_iter()}
+        return f"{super().complaints()}\n{kept}\n"
+
     def kill(self, pid, contact):
         if contact.endswith("after") or pid not in {process.pid for process in self.family()}:
             super().kill(pid, contact)

@@ -10,6 +10,8 @@ app.conf.update(
     broker_connection_retry_on_startup=True,
     broker_transport_options={
         "visibility_timeout": phone.SETUP["visible"],
+        # A worker that is killed while it looks for what to deliver again keeps others from that for so long.
+        "unacked_mutex_expire": phone.SETUP["visible"],
         "unacked_restore_interval": 1,
         "unacked_restore_throttle": 1,
     },

@@ -93,18 +93,16 @@ class Processes:
             self._popen.wait()
 
     def stop(self):
-        """Have the command end as it does when it is told to; if it does not, the log has where its processes stand."""
+        """Have the command end as it does when it is told to."""
         self._popen.send_signal(signal.SIGTERM)
-        try:
-            self._popen.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            for process in self.family():
-                with suppress(psutil.NoSuchProcess):
-                    process.send_signal(signal.SIGUSR2)
-            time.sleep(1)
-            raise
+        self._popen.wait(PATIENCE)
 
     def complaints(self):
+        """Return what the processes have said, and where those stand that are still there."""
+        for process in self.family():
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGUSR2)
+        time.sleep(0.5)
         self._log.seek(0)
         return self._log.read()
 

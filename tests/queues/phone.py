@@ -28,7 +28,7 @@ REDIS = SETUP["redis"]
 BEGUN = b"begun"
 
 store = redis.Redis.from_url(REDIS)
-# Who does not end when told to is asked where it stands.
+# When a test fails, its workers are asked where they stand.
 faulthandler.register(signal.SIGUSR2)
 
 
