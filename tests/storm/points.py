@@ -166,7 +166,8 @@ def _can_come_at_start(code: CodeType, offset: int) -> bool:
 if sys.version_info >= (3, 12):
     STARTS = (sys.monitoring.events.PY_START, sys.monitoring.events.PY_RESUME)
     STEPS = (sys.monitoring.events.INSTRUCTION,)
-    _WATCHED: set[CodeType] = set()
+    _WATCHED: dict[int, CodeType] = {}
+    """By identity: a module that a test has imported once more has the same code, and needs to be watched, too."""
 
     def watch_all() -> None:
         """Have every instruction of the package's functions told from now on."""
@@ -177,9 +178,9 @@ if sys.version_info >= (3, 12):
                 _watch(function.__code__)
 
     def _watch(code: CodeType) -> None:
-        if code in _WATCHED or not _is_watched(code):
+        if id(code) in _WATCHED or not _is_watched(code):
             return
-        _WATCHED.add(code)
+        _WATCHED[id(code)] = code
         sys.monitoring.set_local_events(TOOL, code, sum((*STARTS, *STEPS)))
         for inner in code.co_consts:
             if isinstance(inner, CodeType):
