@@ -150,6 +150,14 @@ class Crew(Processes):
             self.kill_all()
             self.start()
 
+    def complaints(self):
+        """Return what the workers have said, where they stand, and which keys their queue has."""
+        lengths = {b"list": self.connection.llen, b"zset": self.connection.zcard, b"hash": self.connection.hlen}
+        keys = sorted(key for key in self.connection.scan_iter() if not key.startswith((b"mark:", b"at:")))
+        kinds = {key: self.connection.type(key) for key in keys}
+        kept = [f"{key.decode()} {kind.decode()} {lengths.get(kind, len)(key)}" for key, kind in kinds.items()]
+        return "\n".join([super().complaints(), *kept])
+
     def close(self):
         super().close()
         self.connection.close()

@@ -36,16 +36,21 @@ class RqCrew(Crew):
             return
         horse.parent().kill()
         horse.kill()
-        registry = self._queue.started_job_registry
-        for entry in self.connection.zrange(registry.key, 0, -1):
-            job = self._queue.fetch_job(entry.decode().split(":")[0])
-            if job is not None and job.args == (contact,):
-                # As if its time without a sign of life, a minute and more, were over.
-                self.connection.zadd(registry.key, {entry: 1})
-        registry.cleanup()
+        self._give_up(lambda job: job.args == (contact,))
 
     def stop(self):
         super().stop()
-        # What a worker had just taken when it was told to stop is found by RQ's maintenance, a minute and more later.
+        # What a worker had just taken, or lost, when it was told to stop is found by RQ's maintenance, a minute and
+        # more later.
         while self.connection.lmove(self._queue.intermediate_queue_key, self._queue.key):
             pass
+        self._give_up(lambda _: True)
+
+    def _give_up(self, is_lost):
+        """Deliver again what began and is lost, as if its time without a sign of life, a minute and more, were over."""
+        registry = self._queue.started_job_registry
+        for entry in self.connection.zrange(registry.key, 0, -1):
+            job = self._queue.fetch_job(entry.decode().split(":")[0])
+            if job is not None and is_lost(job):
+                self.connection.zadd(registry.key, {entry: 1})
+        registry.cleanup()
