@@ -82,7 +82,7 @@ def test_a_wrong_key(env, fake):
 
 def test_a_provider_that_is_away():
     env = environment(PURETALK_BASE_URL=f"http://127.0.0.1:{free_port()}/api")
-    done = admission("run", "--timeout", "0.3", "--", "echo", "never", env=env)
+    done = admission("run", "--timeout", "3", "--", "echo", "never", env=env)
     assert (done.code, done.out) == (UNAVAILABLE, "")
     assert done.err.startswith("admission: no reading of the provider is young enough to admit on: no answer from")
     assert done.err.count("\n") == 1

@@ -176,12 +176,15 @@ if sys.version_info >= (3, 12):
         for function in gc.get_objects():
             if type(function) is FunctionType:
                 _watch(function.__code__)
+        # Anew each time: others who watch the interpreter in between, as Hypothesis does, may have undone it.
+        for events in (0, sum((*STARTS, *STEPS))):
+            for code in _WATCHED.values():
+                sys.monitoring.set_local_events(TOOL, code, events)
 
     def _watch(code: CodeType) -> None:
         if id(code) in _WATCHED or not _is_watched(code):
             return
         _WATCHED[id(code)] = code
-        sys.monitoring.set_local_events(TOOL, code, sum((*STARTS, *STEPS)))
         for inner in code.co_consts:
             if isinstance(inner, CodeType):
                 _watch(inner)
