@@ -31,14 +31,14 @@ def by_signals(account: Account, name: str, tally: Tally, only: Collection[str] 
             noise.unawaited = colour.tasks
             if loop is not None:
                 noise.on(loop)
+            points = Points()
             await warm(guard)
-            with Points() as points:
+            with points:
                 await hold(account, guard)
             if not any(file == "direct.py" and function in {"ask", "aask"} for file, function, _ in points.seen):
                 tally.faults.append(f"nobody asked directly: {points.seen}")
             here = [point for point in points.all(1) if not only or point.file in only]
             for number, point in enumerate(here):
-                await warm(guard)
                 await strike(point, SIGNALS[number % 2], account, guard, tally)
                 if loop is not None:
                     tally.faults += [f"{point}: {fault}" for fault in strange_files(loop)]
@@ -64,6 +64,7 @@ async def hold(account, guard) -> None:
 
 async def strike(point, error, account, guard, tally) -> None:
     points = Points(point, error)
+    await warm(guard)
     try:
         with points:
             await hold(account, guard)

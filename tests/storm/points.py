@@ -67,6 +67,8 @@ class Points:
         self._at = at
         self._error = error
         self._last: dict[int, int] = {}
+        # Not where it begins: in a process of many objects this takes longer than what was prepared for it may last.
+        watch_all()
 
     def __enter__(self) -> Points:  # noqa: PYI034 - as the others here
         self._task = current_task()
@@ -85,7 +87,6 @@ class Points:
         # `sys.settrace` does not tell the instructions of a function's first call here.
 
         def _begin(self) -> None:
-            watch_all()
             for kinds, callback in ((STARTS, self._starts), (STEPS, self._step)):
                 for kind in kinds:
                     sys.monitoring.register_callback(TOOL, kind, callback)
@@ -176,18 +177,20 @@ if sys.version_info >= (3, 12):
         for function in gc.get_objects():
             if type(function) is FunctionType:
                 _watch(function.__code__)
-        # Anew each time: others who watch the interpreter in between, as Hypothesis does, may have undone it.
-        for events in (0, sum((*STARTS, *STEPS))):
-            for code in _WATCHED.values():
-                sys.monitoring.set_local_events(TOOL, code, events)
 
     def _watch(code: CodeType) -> None:
         if id(code) in _WATCHED or not _is_watched(code):
             return
         _WATCHED[id(code)] = code
+        sys.monitoring.set_local_events(TOOL, code, sum((*STARTS, *STEPS)))
         for inner in code.co_consts:
             if isinstance(inner, CodeType):
                 _watch(inner)
+
+else:
+
+    def watch_all() -> None:
+        """Nothing need be prepared."""
 
 
 def place_of(error: BaseException) -> str:
