@@ -40,9 +40,8 @@ class Lines:
         sys.settrace(self._before)
 
     def _trace(self, frame, event, _arg):
-        code = frame.f_code
-        file = code.co_filename
-        if self.raised or not file.startswith(str(HOME)) or file in LEFT_OUT or code.co_name == "__del__":
+        file = frame.f_code.co_filename
+        if self.raised or not is_struck(frame.f_code):
             return None
         if event == "line" and current_task() is self._task and not _at_edge(file, frame.f_lineno):
             place = (file[len(str(HOME)) + 1 :], frame.f_lineno)
@@ -51,6 +50,12 @@ class Lines:
                 self.raised = True
                 raise Alarm(f"{place}")
         return self._trace
+
+
+def is_struck(code):
+    """Whether code is the package's own, and such as an exception may come to from outside."""
+    file = code.co_filename
+    return file.startswith(str(HOME)) and file not in LEFT_OUT and code.co_name != "__del__"
 
 
 def current_task():

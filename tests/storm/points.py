@@ -16,7 +16,7 @@ from pathlib import Path
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, NamedTuple
 
-from tests.guards.interrupts import HOME, LEFT_OUT, current_task
+from tests.guards.interrupts import HOME, current_task, is_struck
 
 if TYPE_CHECKING:
     from types import FrameType, TracebackType
@@ -122,7 +122,7 @@ class Points:
 
         def _trace(self, frame: FrameType, event: str, _arg: object) -> object:
             code = frame.f_code
-            if self.raised is not None or not _is_watched(code) or current_task() is not self._task:
+            if self.raised is not None or not is_struck(code) or current_task() is not self._task:
                 return None
             key = id(frame)
             if event == "call":
@@ -145,11 +145,6 @@ class Points:
         if self._at is not None and (*place, self.seen[place]) == self._at:
             self.raised = self._error(f"at {place}")
             raise self.raised
-
-
-def _is_watched(code: CodeType) -> bool:
-    file = code.co_filename
-    return file.startswith(OWN) and file not in LEFT_OUT and code.co_name != "__del__"
 
 
 @functools.cache
@@ -179,7 +174,7 @@ if sys.version_info >= (3, 12):
                 _watch(function.__code__)
 
     def _watch(code: CodeType) -> None:
-        if id(code) in _WATCHED or not _is_watched(code):
+        if id(code) in _WATCHED or not is_struck(code):
             return
         _WATCHED[id(code)] = code
         sys.monitoring.set_local_events(TOOL, code, sum((*STARTS, *STEPS)))
