@@ -55,10 +55,10 @@ def someone_goes_on(clerk, asleep_readings):
         clerk: The clerk.
         asleep_readings: How many readers wait for the test.
     """
-    threads = [thread for thread in threading.enumerate() if thread.name == "job" or thread is clerk._thread]
-    if any(thread.ident not in ASLEEP for thread in threads):
+    threads = threading.enumerate()
+    if any(one.ident not in ASLEEP for one in threads if one.name == "job" or one is clerk._thread):
         return True
-    if sum(thread.name == "admission-reader" for thread in threading.enumerate()) > asleep_readings:
+    if sum(one.name == "admission-reader" for one in threads) > asleep_readings:
         return True
     try:
         return bool(asyncio.get_running_loop()._ready)

@@ -52,7 +52,7 @@ class Provider:
         self._begin()
         try:
             while not self.gate.is_set():
-                await asyncio.sleep(5 * LOOK)
+                await asyncio.sleep(5 * LOOK)  # between two of these, a look finds that nobody goes on
             return self._answer()
         finally:
             self.under_way -= 1
