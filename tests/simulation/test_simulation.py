@@ -49,6 +49,18 @@ def test_a_slot_that_is_lost_is_caught(monkeypatch):
         live_on(SCENARIOS["calm"])
 
 
+def test_a_slot_that_comes_back_late_after_a_crash_is_caught(monkeypatch):
+    claim = Reservations.claim
+
+    def claim_for_longer(self, rid, *args):
+        claim(self, rid, *args)
+        self.pending[rid] += 1_000
+
+    monkeypatch.setattr(Reservations, "claim", claim_for_longer)
+    with pytest.raises(Fault, match="which crashed, still booked"):
+        live_on(SCENARIOS["crashes"])
+
+
 def test_a_line_that_is_not_served_is_caught(monkeypatch):
     monkeypatch.setattr(Serving, "serve", lambda self, now: None)
     with pytest.raises(Fault, match="were free for"):

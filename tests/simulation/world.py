@@ -93,6 +93,7 @@ class World:
         self._foreign: list[str] = []
         """Calls of others that began while it was looked at, the oldest first."""
         self._runs = 0
+        self._kills = 0
         self._idle_since: float | None = None
         self._quiet_since = 0.0
         self._over = False
@@ -187,6 +188,16 @@ class World:
         if process := self._some():
             process.kill()
             self._fork()
+            self._kills += 1
+            kills = self._kills
+            self.agenda.after(self._most_after_a_crash(), lambda: self._check_crashed(process, kills))
+
+    def _most_after_a_crash(self) -> float:
+        """Return the seconds for which the slots of a process that crashed stay booked: a claim or a beat may be under
+        way, and the reading that covers them begins and takes its time."""
+        policy, weather = self.policy, self.weather
+        settled = weather.hop[1] + policy.placement_timeout + policy.visibility_lag
+        return settled + policy.refresh_interval + weather.reading[1] + 4 * weather.hop[1]
 
     def _stall(self) -> None:
         if process := self._some():
@@ -274,6 +285,15 @@ class World:
         elif self.scenario.strict and now - self._idle_since > IDLE_MOST:
             raise Fault(f"at {now:.3f}: {book.room.free(ms)} slots were free for {IDLE_MOST} s while {parked} waited")
         self.agenda.after(0.25, self._watch)
+
+    def _check_crashed(self, process: Process, kills: int) -> None:
+        """The provider's count alone decides of the slots of a process that crashed, unless a reader did after it."""
+        if not self.scenario.strict or self._over or kills != self._kills:
+            return
+        kept = self.ledger.book.reservations
+        booked = [rid for rid in sorted({*kept.pending, *kept.held}) if kept.facts[rid].process == process.name]
+        if booked:
+            raise Fault(f"at {self.agenda.now():.3f}: {booked} of {process.name}, which crashed, still booked")
 
     def _check_end(self) -> None:
         """Nothing is left, and exactly the limit can be claimed."""
