@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import struct
 import time
 from collections import deque
 from contextlib import suppress
@@ -17,6 +18,7 @@ from admission.sources.answers import MAX_BODY_BYTES
 
 if TYPE_CHECKING:
     import threading
+    from asyncio.trsock import TransportSocket
     from collections.abc import AsyncGenerator, Mapping
 
     import httpx
@@ -51,10 +53,8 @@ class Line:
         # The flag first: a socket that comes up meanwhile is then cut by `trace`.
         self._cut = True
         if self._socket is not None:
-            # Not `close`: that frees the descriptor's number for others while the thread still reads from it. And
-            # not the TLS socket's own `shutdown`, which takes the session away from under the thread.
-            with suppress(OSError):
-                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+            # Not `close`: that frees the descriptor's number for others while the thread still reads from it.
+            sever(self._socket)
 
     def close(self) -> None:
         """Close an own client."""
@@ -154,11 +154,24 @@ def spoil(response: httpx.Response) -> None:
         return  # another transport than httpx's own, or one that keeps answers apart
     if more:
         sock = response.extensions["network_stream"].get_extra_info("socket")
-        with suppress(OSError):
-            if isinstance(sock, socket.socket):
-                socket.socket.shutdown(sock, socket.SHUT_RDWR)  # see `Line.cut`
-            elif sock is not None:
-                sock.shutdown(socket.SHUT_RDWR)  # what stands for one on an event loop
+        if sock is not None:
+            sever(sock)
+
+
+def sever(sock: socket.socket | TransportSocket) -> None:
+    """End what reads or writes on a socket, or on what stands for one on an event loop, and reset it once it is closed.
+
+    Without a reset, an other end that still sends may hang for minutes: once a socket is shut down, nobody tells that
+    end that there is room again for what it sends.
+    """
+    with suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    with suppress(OSError):
+        if isinstance(sock, socket.socket):
+            # Not a TLS socket's own `shutdown`, which takes the session away from under the thread that reads.
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)
+        else:
+            sock.shutdown(socket.SHUT_RDWR)
 
 
 def let_go(processes: dict[int, Process], kept: Kept) -> None:

@@ -18,6 +18,7 @@ import pytest
 
 from admission import ConfigurationError, Usage, UsageError
 from admission.sources import PureTalk
+from admission.sources.connections import Line
 from tests.integration.puretalk_kit import (
     BODY,
     KEY,
@@ -92,6 +93,27 @@ async def test_a_drip_on_a_kept_connection_ends_in_time_too(serve, read):
     assert server.opened == opened
     await until(lambda: not helpers())
     await until(lambda: server.closed == opened)
+
+
+def test_a_connection_that_is_cut_while_its_server_floods_it_is_over_for_the_server_too(serve, monkeypatch):
+    def flood(connection):
+        while True:
+            connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" * 100)
+
+    def trace_slowly(line, event, info):
+        trace(line, event, info)
+        if event.endswith("receive_response_headers.started"):
+            # Nothing is read until all buffers are full, and the connection is cut.
+            wait_until(lambda: line._cut)
+            time.sleep(0.05)
+
+    trace = Line.trace
+    monkeypatch.setattr(Line, "trace", trace_slowly)
+    server = serve(flood)
+    with pytest.raises(UsageError, match="no full answer"):
+        source_of(server, timeout=0.5).fetch()
+    wait_until(lambda: not helpers())
+    wait_until(lambda: server.closed == 1)
 
 
 async def test_a_server_that_never_accepts_ends_in_time(read):
