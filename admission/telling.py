@@ -117,6 +117,9 @@ EVENTS = {
     "lanes_told": Told("lanes of %(account)s were declared or set: %(lanes)s", INFO),
     "lanes_refused": Told("lanes of %(account)s were refused, there are too many: %(lanes)s"),
     "clock_jumped": Told("the clock of the ledger of %(account)s jumped forward by %(seconds)s s"),
+    "clock_set_back": Told(
+        "the clock of the ledger of %(account)s was set back by %(seconds)s s; ledger time goes on from its last value"
+    ),
     "ledger_down": Told("the ledger of %(account)s does not answer: %(error)s; notes are kept until it does"),
     "ledger_failed": Told("the ledger of %(account)s did not serve %(verbs)s: %(error)s", None, LedgerFailed),
     "note_lost": Told("more than %(kept)s notes are kept for the ledger: the oldest was dropped"),

@@ -89,6 +89,7 @@ class Beaten(NamedTuple):
     pause_reason: str
     policy: PolicyWire
     lapsed: int
+    behind: int
     lanes_at: int
     lanes: tuple[LaneWire, ...]
     offers: tuple[str, ...]
@@ -234,11 +235,12 @@ class Desk:
 
     def beaten(self, *entries: Entry, **more: Any) -> Beaten:
         """Beat, and take the reply apart."""
-        at, on, reason, policy, lapsed, lanes_at, lanes, *rest = self.beat(*entries, **more).tail
+        at, on, reason, policy, lapsed, behind, lanes_at, lanes, *rest = self.beat(*entries, **more).tail
         cut = lanes * len(LaneWire._fields)  # type: ignore[operator]
         rows = tuple(LaneWire.rows(rest[:cut]))
         offers = tuple(rest[cut:])
-        return Beaten(at, on, reason, PolicyWire.parse(policy), lapsed, lanes_at, rows, offers)  # type: ignore[arg-type]
+        policy = PolicyWire.parse(policy)  # type: ignore[arg-type]
+        return Beaten(at, on, reason, policy, lapsed, behind, lanes_at, rows, offers)  # type: ignore[arg-type]
 
     def duty(self, *, by: str = "p", timeout: int = 5_000, force: bool = False) -> int:
         """Ask for the duty to read; return its token, or 0."""

@@ -1,9 +1,9 @@
-"""Sees when the ledger's clock jumps forward, from the times in its replies. No I/O, no clock."""
+"""Sees when the clock of the ledger's server jumps or is set back, by the ledger's replies. No I/O, no clock."""
 
 from __future__ import annotations
 
 JUMP = 1.0
-"""Seconds by which the ledger's clock may run ahead before that is a jump."""
+"""Seconds by which the clock may be another than expected before that is a jump, or a step back."""
 DRIFT = 0.001
 """Seconds per second that two sound clocks may drift apart."""
 
@@ -18,6 +18,7 @@ class ClockWatch:
     def __init__(self) -> None:
         self._most: float | None = None
         self._at = 0.0
+        self._behind: float | None = None
 
     def reset(self) -> None:
         """Begin anew, as with a new epoch."""
@@ -35,3 +36,15 @@ class ClockWatch:
             most = min(allowed, most)
         self._most, self._at = most, now
         return 0.0
+
+    def set_back(self, behind: float) -> float:
+        """Take by how many seconds the server's clock is behind ledger time, which goes on where the clock went back.
+
+        Returns:
+            By how many more it is than when it was told last; 0.0 for not worth a word.
+        """
+        more = 0.0 if self._behind is None else behind - self._behind
+        if 0.0 < more <= JUMP:
+            return 0.0
+        self._behind = behind
+        return max(0.0, more)

@@ -309,11 +309,13 @@ class Desk:
         )
 
     def _heard_back(self, tail: Wire) -> None:
-        """Take what a beat's reply tells: the pause, the agreed policy, lapses, lanes, this process's offers."""
-        pause_at, pause_on, reason, agreed, lapsed, lanes_at, lanes, *rest = tail
+        """Take what a beat's reply tells: pause, agreed policy, lapses, the clock, lanes, this process's offers."""
+        pause_at, pause_on, reason, agreed, lapsed, behind, lanes_at, lanes, *rest = tail
         fields = int(lanes) * len(LaneWire._fields)
         self._lanes.heard(int(lanes_at), rest[:fields])
         self._agreed.heard((int(pause_at), int(pause_on), str(reason)), str(agreed), int(lapsed))
+        if back := self._clock.set_back(int(behind) / 1000):
+            self.report("clock_set_back", account=self.account, seconds=round(back, 3))
         self.callers.offered(map(str, rest[fields:]))
 
     def offered(self, seats: Iterable[str], now: float) -> None:

@@ -86,6 +86,8 @@ class Book:
         self.heard: int = now
         self.grace_until: int = 0
         self.lapsed: int = 0
+        self.behind: int = 0
+        """By how much the clock was set back that ledger time is read from: 0 for a clock that never is."""
 
     # Every verb
 
@@ -301,6 +303,7 @@ class Book:
             *pause,
             self.room.agreed.text(),
             self.lapsed,
+            self.behind,
             self.lanes.at,
             len(lanes),
             *flatten(lanes),

@@ -26,7 +26,7 @@ _VERDICT = "nnnnnntt"
 _ROW = "tnnnnnntnt"
 _STATUS = "nnnnnnnnnnnt"
 _HOLDER = "tttnnnnt"
-_BEAT = "nnttnnn"
+_BEAT = "nnttnnnn"
 _TAILS = {
     "ask": _VERDICT,
     "claim": _VERDICT,

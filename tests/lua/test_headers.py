@@ -19,7 +19,9 @@ KINDS = {"account": "hash"}
 """What each key is, where it is no zset."""
 RETURNS = {
     **dict.fromkeys(("ask", "claim", "refuse", "withdraw"), Verdict._fields),
-    "beat": ("pause_at", "pause_on", "pause_reason", "policy", "lapsed", "lanes_at", "lanes", "lane...", "seat..."),
+    "beat": (
+        "pause_at", "pause_on", "pause_reason", "policy", "lapsed", "behind", "lanes_at", "lanes", "lane...", "seat...",
+    ),
     "duty": ("token",),
     "holders": ("booked", "holder..."),
     "lane": ("lanes_at", "changed", "lane..."),

@@ -183,10 +183,12 @@ def test_the_epoch_of_a_jump(desk):
 def test_ledger_time_never_goes_back(desk):
     book = desk(2)
     book.grant("r1")
-    last = book.now
+    last, behind = book.now, 0
     for step, late in ((-1, 0), (-HOUR, 0), (250, 250), (1, 251), (-7, 251), (100, 351)):
         book.now += step
         assert book.status().usage_age - 1 == late
+        behind -= min(0, step)
+        assert book.beaten().behind == behind
         assert book.beat().head.now == last + late
     assert book.placed("r1").head.now == last + 351
 

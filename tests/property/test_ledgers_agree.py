@@ -137,7 +137,7 @@ class Pair:
 
     def say(self, who: Who, *requests: Request) -> list[Wire]:
         """Run requests in both, and compare everything; return the replies. Whom that wakes is in `wakes` then."""
-        self.offset = self.now - self.server_now
+        self.offset = self.book.behind = self.now - self.server_now
         self.last = now = self.now
         if self.lost and self.book.epoch:
             self.book._new_epoch(now, PolicyWire.parse(who.policy))

@@ -142,7 +142,7 @@ def test_a_beat_tells_as_many_lanes_as_it_says(lanes):
     tail = told("beat")
     check(SAID["beat"], [Code.OK.value, *HEAD, *tail])
     with pytest.raises(Garbled):
-        check(SAID["beat"], [Code.OK.value, *HEAD, *tail[:6], lanes, *tail[7:]])
+        check(SAID["beat"], [Code.OK.value, *HEAD, *tail[:7], lanes, *tail[8:]])
 
 
 @pytest.mark.parametrize(

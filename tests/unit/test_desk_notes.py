@@ -111,8 +111,14 @@ class Office:
         if isinstance(request, Ask):
             return [*NOTHING]
         if isinstance(request, Beat):
-            facts = {"pause": (0, 0, ""), "agreed": self.desk.policy.text(), "lapsed": 0, "offers": ()} | beaten
-            return [*facts["pause"], facts["agreed"], facts["lapsed"], 0, 0, *facts["offers"]]
+            facts = {
+                "pause": (0, 0, ""),
+                "agreed": self.desk.policy.text(),
+                "lapsed": 0,
+                "behind": 0,
+                "offers": (),
+            } | beaten
+            return [*facts["pause"], facts["agreed"], facts["lapsed"], facts["behind"], 0, 0, *facts["offers"]]
         if isinstance(request, Duty):
             return [9_000]
         if isinstance(request, AskStatus):

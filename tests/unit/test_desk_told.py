@@ -111,6 +111,16 @@ def test_a_clock_that_jumped_is_reported_and_told():
     assert office.sent() == [Jumped()]
 
 
+def test_a_clock_that_was_set_back_is_reported_by_how_much():
+    office = Office()
+    office.waits()
+    for behind in (7_000, 7_900, 8_001, 8_500, 3_608_501, 0, 900, 2_000):
+        office.tick(1).reply(beaten={"behind": behind})
+    assert office.reports == [
+        ("clock_set_back", {"account": "acme", "seconds": seconds}) for seconds in (1.001, 3600.5, 2.0)
+    ], "not what it was before, nor less than a second; flushed data begins at 0"
+
+
 def test_how_many_stand_in_line_is_known_from_every_reply():
     office = Office()
     office.say(GetStatus(Box()))
@@ -147,7 +157,7 @@ def test_lanes_are_told_before_all_else_in_another_epoch():
     office.waits()
     row = ["bulk", 5, 1, 1_000, 0, 0, 0, "", 0, ""]
     ((draft, _, _),) = office.tick(1).take()
-    office.desk.replied(draft, [*office.head(), 0, 0, "", office.desk.policy.text(), 0, 5, 1, *row], office.now)
+    office.desk.replied(draft, [*office.head(), 0, 0, "", office.desk.policy.text(), 0, 0, 5, 1, *row], office.now)
     office.say(GetStatus(Box()))
     other_epoch(office)
     first, second, third = office.sent()

@@ -212,7 +212,7 @@ class Table:
         for draft, _, request in self.desk.take(self.now):
             tail = [*Verdict(*NOTHING)] if isinstance(request, Ask) else []
             if isinstance(request, Beat):
-                tail = [0, 0, "", self.desk.policy.text(), 0, 0, 0, *offers]
+                tail = [0, 0, "", self.desk.policy.text(), 0, 0, 0, 0, *offers]
             said.append(request)
             now = int(self.now * 1000)
             self.desk.replied(draft, [int(code), now, 7, 1, 0, now + 1_000, 0, granted, *tail], self.now)

@@ -5,7 +5,7 @@
 -- ARGV[3]     pause_reason   text
 -- ARGV[4]     lanes_at_ms    ms, stamp of the newest word on lanes that the process knows of
 -- ARGV[5...]  entries        11 for each reservation listed: the fields of Entry, times in ms
--- returns     code pause_at_ms pause_on pause_reason policy lapsed lanes_at_ms lanes lane... seat...
+-- returns     code pause_at_ms pause_on pause_reason policy lapsed behind_ms lanes_at_ms lanes lane... seat...
 -- writes      extends open place blocks, books again what was forgotten; takes a newer word on pausing over
 -- atomicity   all or nothing; sent again it changes nothing
 
@@ -70,9 +70,9 @@ end
 for _, entry in ipairs(entries) do
   list(entry)
 end
-tail = {OK, state.pause_at, state.pause_on, state.pause_reason, agreed(), clock.lapsed, state.lanes_at, 0}
+tail = {OK, state.pause_at, state.pause_on, state.pause_reason, agreed(), clock.lapsed, clock.offset, state.lanes_at, 0}
 if lanes_at_ms ~= state.lanes_at then
-  tail[8] = #all_lanes()
+  tail[9] = #all_lanes()
   lane_rows(tail)
 end
 if number_of('waiting') > 0 then
