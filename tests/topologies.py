@@ -11,7 +11,7 @@ from redis.crc import key_slot
 
 from tests.clients import client_at
 from tests.integration.proxy import proxy
-from tests.servers import free_port, freeze, kill, redis_server, thaw
+from tests.servers import freeze, kill, redis_server, thaw
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 SLOTS = 16_384
 NODES = 3
-HIGHEST_PORT = 55_535
-"""Nodes of a cluster talk to each other on ports that are higher by 10,000."""
 PATIENCE = 30.0
 """Seconds within which servers agree."""
 NAME = "primary"
@@ -50,9 +48,8 @@ class Cluster:
         self._stack = stack
         self._options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000", *options)
         self._servers: list[Server] = []
-        while len(self._servers) < NODES + with_replica:
-            if (port := free_port()) <= HIGHEST_PORT:
-                self._servers.append(stack.enter_context(redis_server(binary, port=port, options=self._options)))
+        for _ in range(NODES + with_replica):
+            self._servers.append(stack.enter_context(redis_server(binary, options=self._options)))
         ports = [server.port for server in self._servers]
         members = [stack.enter_context(server.client()) for server in self._servers]
         self.nodes, self._members = members[:NODES], members
