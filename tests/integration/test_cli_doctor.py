@@ -155,7 +155,7 @@ def test_the_rights_that_it_asks_for_are_enough(base):
     rights = re.findall(r"ACL: ([^)]*)\)", CHECKS.read_text("utf-8"))
     # What is asked for the script, then what for the channels.
     assert [text[0] for text in rights] == ["+", "~", "&"]
-    options = ("--user", "alice", "on", ">pass-of-redis", *rights[1].split(), *rights[2].split())
+    options = ("--user", "alice", "on", ">pass-of-redis", "resetchannels", *rights[1].split(), *rights[2].split())
     with redis_server(list(BINARIES)[-1], options=options) as server:
         url = server.url.replace("redis://", "redis://alice:pass-of-redis@")
         code, findings = examined(base, url)
