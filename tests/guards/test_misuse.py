@@ -391,7 +391,7 @@ def test_no_text_shows_the_key(colour, caplog):
 
     async def scenario():
         texts.append(repr(await guard.status()))
-        async with guard.hold() as reservation:
+        async with guard.hold(timeout=60.0) as reservation:  # also where readings take longer than they may be old
             texts.extend([repr(reservation), reservation.id, reservation.account])
         for fault in ({"status": 503, "body": f"no {KEY}"}, {"status": 200, "body": KEY}, {"status": 401, "body": KEY}):
             fake.fail_always(**fault)
