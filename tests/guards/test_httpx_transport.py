@@ -429,6 +429,7 @@ async def test_closing_closes_the_sender_and_leaves_the_guard(colour):
         reservation.release()
 
 
+@pytest.mark.usefixtures("ledger_has_time")
 @both_colours
 async def test_a_deactivated_guard_lets_every_request_through(colour):
     async with Stage(colour, 1, count=1) as stage:

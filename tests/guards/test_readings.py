@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from admission import ConfigurationError, MemoryLedger, Policy, PureTalk, Saturated, Usage, UsageError, UsageUnavailable
+from admission.ledger import readings
 from admission.testing import FakePureTalk, serve
 from tests.guards.colours import COLOURS, Tasks, both_colours
 from tests.guards.stage import Stage
@@ -100,8 +101,10 @@ async def test_there_is_one_reader_at_a_time_also_when_readings_are_slow(colour)
         assert stage.provider.peak == 1
 
 
-def test_many_callers_share_one_reader_over_http():
+def test_many_callers_share_one_reader_over_http(monkeypatch):
     """The stand-in provider over real HTTP counts how many requests are open at once."""
+    # Also where a reading takes so long that another process would take over.
+    monkeypatch.setattr(readings, "SHORTEST_TOKEN_MS", 60_000)
     fake = FakePureTalk(3)
     fake.latency = 0.02
     policy = Policy(refresh_interval=0.02, visibility_lag=0.02, timeout=10)

@@ -10,7 +10,6 @@ import httpx
 import pytest
 
 from admission import AsyncGuard, ConfigurationError, Guard, MemoryLedger, Policy, PureTalk, Saturated
-from admission.core import plans
 from admission.integrations.webhooks import MAX_BODY, Webhooks
 from admission.testing import FakePureTalk, serve
 from admission.testing.transport import transport
@@ -61,9 +60,7 @@ class Account:
 
 
 @pytest.fixture
-async def account(kind, fake, monkeypatch):
-    # Who asks without waiting is answered also where this process gets no processor for a second.
-    monkeypatch.setattr(plans, "GRACE", 30.0)
+async def account(kind, fake, ledger_has_time):
     account = Account(kind, fake)
     yield account
     await account.ask("close")

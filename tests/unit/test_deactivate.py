@@ -8,6 +8,8 @@ import pytest
 from admission import AsyncGuard, ConfigurationError, Guard, Lane, MemoryLedger, Policy, RedisLedger, Saturated, Usage
 from admission.testing import deactivate
 
+pytestmark = pytest.mark.usefixtures("ledger_has_time")
+
 
 class Full:
     """An account without a free line."""

@@ -5,6 +5,8 @@ import pytest
 from admission import Policy, Saturated
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.usefixtures("ledger_has_time")
+
 
 def test_a_guarded_dialer_never_goes_beyond_the_stand_ins_limit(guard, fake_puretalk):
     fake_puretalk.set_limit(2)
