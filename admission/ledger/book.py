@@ -87,7 +87,7 @@ class Book:
         self.grace_until: int = 0
         self.lapsed: int = 0
         self.behind: int = 0
-        """By how much the clock was set back that ledger time is read from: 0 for a clock that never is."""
+        """Milliseconds by which the clock was set back that ledger time is read from: 0 for a clock that never is."""
 
     # Every verb
 
