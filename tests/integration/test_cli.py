@@ -91,7 +91,7 @@ def test_status_shows_the_account(env):
     }
     assert rows["paused"] == "no"
     assert "in use       6" in done.out
-    assert "reading age  0." in done.out
+    assert re.search(r"^reading age  \d+\.\d s$", done.out, re.MULTILINE)
 
 
 def test_status_for_programs(env):
@@ -201,7 +201,7 @@ def test_a_fleet_on_one_ledger(env, redis):
         return json.loads(admission("status", "--json", env=env).out)
 
     assert admission("pause", "--reason", "too many complaints", env=env).code == 0
-    paused = admission("run", "--timeout", "0.3", "--", "echo", "never", env=env)
+    paused = admission("run", "--timeout", "3", "--", "echo", "never", env=env)
     assert (paused.code, paused.out) == (TEMPFAIL, "")
     assert "too many complaints" in one_line(paused.err)
     assert state()["paused"]

@@ -58,9 +58,9 @@ def test_a_full_account(env, fake):
     done = admission("run", "--timeout", "0", "--", "echo", "never", env=env)
     assert (done.code, done.out) == (TEMPFAIL, "")
     assert done.err.startswith("admission: no slot was free: 3 of 3 in use")
-    done = admission("run", "--timeout", "0.5", "--", "echo", "never", env=env)
+    done = admission("run", "--timeout", "5", "--", "echo", "never", env=env)
     assert (done.code, done.out) == (TEMPFAIL, "")
-    assert time.monotonic() - before >= 0.5
+    assert time.monotonic() - before >= 5
 
 
 def test_it_waits_for_a_slot(env, fake):
