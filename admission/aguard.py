@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Never, ParamSpec, TypeVar
 
-from admission import direct
+from admission import direct, environment
 from admission.base import UNSET, BlockBase, GuardBase, check_function, check_kind, check_lane, outcome_of, pausing
 from admission.clerk import DRAIN
 from admission.core import plans
@@ -79,12 +78,13 @@ class AsyncGuard(GuardBase):
         """Make a guard from the environment; keywords, those of the constructor, override it.
 
         Reads `PURETALK_API_KEY`, `PURETALK_BASE_URL`, `ADMISSION_REDIS_URL` (or `ADMISSION_LEDGER=memory`) and
-        `ADMISSION_ACCOUNT`. All else, as `hooks` and `policy`, is given by keyword.
+        `ADMISSION_ACCOUNT`. All else, as `hooks` and `policy`, is given by keyword. Guards of a process that find
+        the same ledger there share it.
 
         Raises:
             ConfigurationError: Something is missing; the text names the variable.
         """
-        return cls(**cls._env_settings(settings, dict(os.environ)))
+        return cls(**environment.fill(settings))
 
     def hold(self, *misuse: Never, lane: str = "default", timeout: float | None = UNSET) -> AsyncBlock:
         """Return a block that lives as long as its call: `async with guard.hold() as reservation:`, or a decorator.

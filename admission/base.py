@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 logger: logging.Logger = logging.getLogger("admission")
 
-NO_KEY = "PURETALK_API_KEY is not set: give it the account's API key, from PureTalk's dashboard under 'API Keys'"
 _GUARDS = itertools.count()
 """Numbers the guards of this process, forked children too: they have another `process_token`."""
 
@@ -79,7 +78,6 @@ class GuardBase:
         self._lanes = {check_lane(lane).name: lane for lane in lanes}
         self._telling = Telling(self.account, hooks, self._lanes)
         self._source = source
-        self._own_ledger = ledger is None
         self._ledger: Ledger = MemoryLedger() if ledger is None else ledger
         if not callable(getattr(self._ledger, "clerk", None)):
             # Not its text: a URL may bear a password.
@@ -99,32 +97,6 @@ class GuardBase:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} account={self.account} source={self._source!r} ledger={self._ledger!r}>"
-
-    @classmethod
-    def _env_settings(cls, settings: dict[str, Any], environ: dict[str, str]) -> dict[str, Any]:
-        """Fill what `settings` leaves open from the environment."""
-        from admission.sources.puretalk import PureTalk  # noqa: PLC0415 - only here is a source made for the caller
-
-        if "source" not in settings:
-            key = environ.get("PURETALK_API_KEY", "")
-            if not key:
-                raise ConfigurationError(NO_KEY)
-            base_url = environ.get("PURETALK_BASE_URL")
-            settings["source"] = PureTalk(key) if not base_url else PureTalk(key, base_url=base_url)
-        if "ledger" not in settings:
-            url = environ.get("ADMISSION_REDIS_URL", "")
-            if url:
-                from admission.ledger.redis import RedisLedger  # noqa: PLC0415 - same
-
-                settings["ledger"] = RedisLedger(url)
-            elif environ.get("ADMISSION_LEDGER") != "memory":
-                raise ConfigurationError(
-                    "ADMISSION_REDIS_URL is not set: give it the Redis that the fleet shares, or set "
-                    "ADMISSION_LEDGER=memory for a single process"
-                )
-        if "account" not in settings and environ.get("ADMISSION_ACCOUNT"):
-            settings["account"] = environ["ADMISSION_ACCOUNT"]
-        return settings
 
     # The desk of the running process
 

@@ -6,11 +6,11 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from admission.base import NO_KEY
 from admission.cli import exits
 from admission.cli.arguments import USUAL, add
 from admission.cli.exits import OK, code_of
 from admission.cli.text import hide, log_to_stderr, say, table, write
+from admission.environment import NO_KEY
 from admission.errors import AdmissionError, ConfigurationError, LedgerUnavailable
 from admission.guard import Guard
 from admission.ledger.memory import MemoryLedger

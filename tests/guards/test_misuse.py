@@ -13,7 +13,6 @@ from admission import (
     ConfigurationError,
     Guard,
     Lane,
-    MemoryLedger,
     Policy,
     PureTalk,
     Reservation,
@@ -338,32 +337,6 @@ def test_a_lane_must_have_a_name():
     for name in ("", "a b", 5, None, "x" * 101):
         with pytest.raises(ConfigurationError):
             Lane(name)
-
-
-def test_from_env_says_which_variable_is_missing(monkeypatch):
-    for variable in ("PURETALK_API_KEY", "PURETALK_BASE_URL", "ADMISSION_REDIS_URL", "ADMISSION_LEDGER"):
-        monkeypatch.delenv(variable, raising=False)
-    monkeypatch.delenv("ADMISSION_ACCOUNT", raising=False)
-    for kind in (Guard, AsyncGuard):
-        with pytest.raises(ConfigurationError, match="PURETALK_API_KEY is not set"):
-            kind.from_env()
-        with pytest.raises(ConfigurationError, match="ADMISSION_REDIS_URL is not set.*ADMISSION_LEDGER=memory"):
-            kind.from_env(source=Provider(), account="acme")
-        assert kind.from_env(source=Provider(), account="acme", ledger=MemoryLedger()).account == "acme"
-
-
-def test_from_env_reads_the_environment_and_keywords_override_it(monkeypatch):
-    monkeypatch.setenv("PURETALK_API_KEY", KEY)
-    monkeypatch.setenv("PURETALK_BASE_URL", "http://provider.test/api")
-    monkeypatch.setenv("ADMISSION_LEDGER", "memory")
-    monkeypatch.setenv("ADMISSION_ACCOUNT", "from-env")
-    monkeypatch.delenv("ADMISSION_REDIS_URL", raising=False)
-    for kind in (Guard, AsyncGuard):
-        guard = kind.from_env(policy=Policy(headroom=3))
-        assert (guard.account, guard.policy.headroom) == ("from-env", 3)
-        assert "http://provider.test/api" in repr(guard)
-        assert KEY not in repr(guard)
-        assert kind.from_env(account="given").account == "given"
 
 
 # Secrets

@@ -13,11 +13,9 @@ import pytest
 
 from admission import AsyncGuard, Closed, ConfigurationError, Guard, MemoryLedger, Policy
 from tests.guards.colours import COLOURS, Tasks, Threads, finish
+from tests.guards.forks import in_child, needs_fork
 from tests.guards.stage import Provider, Stage
 from tests.waiting import wait_until
-
-needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
-
 
 # Making a guard
 
@@ -207,25 +205,6 @@ def test_a_plain_guard_may_be_used_inside_an_event_loop():
 
 
 # Fork
-
-
-def in_child(fn):
-    """Run `fn` in a forked child and return what it returned, a short text."""
-    read, write = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.close(read)
-        try:
-            text = str(fn())
-        except BaseException as error:  # noqa: BLE001 - the parent judges
-            text = f"{type(error).__name__}: {error}"
-        os.write(write, text.encode())
-        os._exit(0)
-    os.close(write)
-    with os.fdopen(read, "rb") as pipe:
-        answer = pipe.read().decode()
-    os.waitpid(pid, 0)
-    return answer
 
 
 @needs_fork

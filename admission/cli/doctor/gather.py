@@ -8,12 +8,12 @@ import time
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
+from admission import environment
 from admission.cli.doctor.facts import Facts, ProviderFacts, ReadingFacts
 from admission.cli.text import hide
 from admission.errors import AdmissionError, ConfigurationError
 from admission.ledger.redis.ledger import RedisLedger
 from admission.ledger.redis.probe import probe
-from admission.sources.puretalk import PureTalk
 
 if TYPE_CHECKING:
     from admission.ledger.redis.facts import ServerFacts
@@ -33,7 +33,7 @@ def gather() -> Facts:
     """Ask everybody."""
     key = os.environ.get("PURETALK_API_KEY", "")
     named = os.environ.get("ADMISSION_ACCOUNT", "")
-    provider = _ask_provider(key) if key else None
+    provider = _ask_provider() if key else None
     account = named or (provider.account if provider else "")
     server, fault = _ask_server(os.environ.get("ADMISSION_REDIS_URL", ""), account)
     return Facts(
@@ -48,10 +48,10 @@ def gather() -> Facts:
     )
 
 
-def _ask_provider(key: str) -> ProviderFacts:
+def _ask_provider() -> ProviderFacts:
     base_url = os.environ.get("PURETALK_BASE_URL")
     try:
-        source = PureTalk(key, base_url=base_url) if base_url else PureTalk(key)
+        source = environment.source()
     except ConfigurationError as error:
         return ProviderFacts(hide(base_url or ""), fault=hide(str(error)), is_final=True)
     where = hide(base_url or "https://api.puretalk.ai/api")
