@@ -8,6 +8,7 @@ Times are seconds of the process's own clock; what goes to the ledger are ages a
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from admission.core.agreed import Agreed
@@ -206,7 +207,7 @@ class Desk:
         self._awake(now)
         head = Head(*admitted.reply[:HEAD])  # type: ignore[arg-type]  # the wire's order is the head's
         if head.epoch != self._epoch:
-            self.outbox.put(self._beat_draft([admitted.booking]))
+            self.outbox.put(self._telling([admitted.booking]))
             return
         self._take_head(head, admitted.sent_at, admitted.heard_at)
         self.reader.renew(now)
@@ -308,6 +309,10 @@ class Desk:
             lambda now: Beat(*self._agreed.pause, self._lanes.at, self.own.entries(listed, now)), then, note=False
         )
 
+    def _telling(self, listed: list[Booking]) -> Draft:
+        """Return a beat that tells what the ledger has forgotten: no later one would, so it is kept until delivered."""
+        return replace(self._beat_draft(listed), note=True)
+
     def _heard_back(self, tail: Wire) -> None:
         """Take what a beat's reply tells: pause, agreed policy, lapses, the clock, lanes, this process's offers."""
         pause_at, pause_on, reason, agreed, lapsed, behind, lanes_at, lanes, *rest = tail
@@ -402,6 +407,9 @@ class Desk:
                 self.reader.lost(error)
         self.outbox.put_first(kept)
         self._awake(now)
+        if any(draft.verb == Beat.verb for draft in drafts):
+            # The next one may come too late: a new epoch waits for everybody one beat and no longer.
+            self._beat_at = now
 
     def _foreign(self, head: Head, draft: Draft) -> None:
         """The ledger is in another epoch: tell it everything anew, then send the draft again."""
@@ -420,7 +428,7 @@ class Desk:
 
     def _tell_all_again(self) -> None:
         """The ledger has forgotten this process: list every reservation, and let the callers ask anew."""
-        self.outbox.put_first([self._beat_draft(list(self.own.bookings.values()))])
+        self.outbox.put_first([self._telling(list(self.own.bookings.values()))])
         self._lanes.retell()
         self.callers.forgotten()
 

@@ -45,6 +45,7 @@ class Weather:
         hop: Seconds from one party to another, from and to.
         lost_requests: Share of the round trips that the ledger never runs.
         lost_replies: Share of those that it runs, and whose reply is lost.
+        refused_requests: Share of the round trips that fail at once, as at a server that is still loading its data.
         lost_wakes: Share of the wake-up messages.
         ledger_up: Whether the ledger answers at all.
         reading: Seconds that the provider takes for an answer, from and to.
@@ -55,6 +56,7 @@ class Weather:
     hop: tuple[float, float] = (0.0002, 0.003)
     lost_requests: float = 0.0
     lost_replies: float = 0.0
+    refused_requests: float = 0.0
     lost_wakes: float = 0.0
     ledger_up: bool = True
     reading: tuple[float, float] = (0.05, 0.3)
@@ -99,6 +101,9 @@ class Ledger:
         self.requests += len(batch)
         if not weather.ledger_up or agenda.happens(weather.lost_requests):
             agenda.after(PATIENCE, failed)
+            return
+        if weather.refused_requests and agenda.happens(weather.refused_requests):
+            agenda.after(agenda.between(weather.hop), failed)
             return
 
         def arrive() -> None:

@@ -83,6 +83,9 @@ SCENARIOS = {
     "outages": Scenario(outages=12.0, strict=False),
     "long outages": Scenario(outages=25.0, outage=(10.0, 30.0), strict=False),
     "lost ledger": Scenario(losses=15.0, strict=False),
+    "lost ledger that refuses": Scenario(
+        losses=8.0, dial=(2.0, 3.6), weather=Weather(refused_requests=0.1), strict=False
+    ),
     "bad readings": Scenario(weather=Weather(reading=(0.05, 2.5), failed_readings=0.3, cached_readings=0.2)),
     "lanes": Scenario(limits=(3, 6, 12), lanes=LANES),
     "lanes that change": Scenario(limits=(3, 6, 12), lanes=LANES, lane_moves=6.0),

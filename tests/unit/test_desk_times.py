@@ -80,11 +80,14 @@ def test_no_further_caller_puts_the_beat_off():
     assert office.desk.wake_at() == at
 
 
-def test_a_lost_beat_is_not_repeated_since_the_next_one_comes():
+def test_a_lost_beat_is_made_good_at_once():
+    """A new epoch waits for everybody one beat and no longer."""
     office = Office()
     office.waits()
     office.tick(1).fail(OSError("refused"))
     assert office.sent() == []
+    assert len(beats(office.tick(0.05).sent())) == 1
+    assert office.tick(0.9).sent() == [], "and the next one is due a second later"
 
 
 @pytest.mark.parametrize("opens", [True, False])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from admission import ConfigurationError, UsageError
 from admission.core.messages import (
     Answer,
@@ -150,6 +152,25 @@ def test_in_another_epoch_everything_is_told_anew_before_what_was_to_be_said():
     assert [type(request) for _, _, request in taken] == [Beat, CallEnded]
     assert [entry.rid for entry in taken[0][2].entries] == ["rid", "rid2"]
     assert {who.epoch for _, who, _ in taken} == {8}
+
+
+@pytest.mark.parametrize("kind", [Kind.HOLD, Kind.PLACE])
+def test_what_another_epoch_must_hear_is_told_until_delivered(kind):
+    office = Office()
+    office.grants(kind=kind)
+    office.say(GetStatus(Box()))
+    other_epoch(office)
+    for _ in range(3):
+        office.fail(OSError("refused"))
+    (beat,) = beats(office.sent())
+    assert [entry.rid for entry in beat.entries] == ["rid"]
+
+
+def test_a_slot_of_an_epoch_that_is_gone_is_told_until_delivered():
+    office = Office()
+    message = admitted(office, epoch=6)
+    office.say(message).fail(OSError("refused"))
+    assert [entry.rid for entry in beats(office.sent())[0].entries] == [message.booking.rid]
 
 
 def test_lanes_are_told_before_all_else_in_another_epoch():
