@@ -399,8 +399,10 @@ class Desk:
             self.callers.fail(error)
         kept = []
         for draft in drafts:
-            if draft.box is not None:
+            # Whoever asks for a slot reads its mail as long as it is kept; of the others nobody may be there any more.
+            if draft.box is not None and (is_final or draft.want is not None or not draft.failed):
                 draft.box.put(Failed(error) if is_final else LedgerDown(error))
+            draft.failed = True
             if draft.note:
                 kept.append(draft)
             elif draft.reads:

@@ -35,6 +35,7 @@ class Draft:
         note: It is kept until delivered, whatever becomes of the ledger.
         want: The caller that it asks for.
         reads: It belongs to the attempt to read the provider, which ends when it is not served.
+        failed: It was sent, and the ledger did not answer.
         sent_at: When it was sent last.
         verb: What it was sent as.
     """
@@ -45,5 +46,6 @@ class Draft:
     note: bool = True
     want: Want | None = None
     reads: bool = False
+    failed: bool = False
     sent_at: float = 0.0
     verb: str = ""

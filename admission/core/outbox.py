@@ -44,10 +44,13 @@ class Outbox:
         note: bool = True,
         want: Want | None = None,
     ) -> None:
-        """Put in what somebody says, see `Draft`; the oldest is lost where too much is kept already."""
+        """Put in what somebody says, see `Draft`.
+
+        Where too much is kept already the oldest is lost, but for what a caller asks for: it may wait for ever.
+        """
         self._drafts.append(Draft(make, then, box, note, want))
         if len(self._drafts) > MOST_KEPT:
-            self._drafts.popleft()
+            self._drafts.remove(next((draft for draft in self._drafts if draft.want is None), self._drafts[0]))
             self._report("note_lost", kept=MOST_KEPT)
 
     def put(self, draft: Draft) -> None:
@@ -66,8 +69,8 @@ class Outbox:
             yield draft
 
     def forget(self, want: Want) -> None:
-        """Drop what a caller asks for, unless it was sent; not the refusal of the reservation that it had before."""
-        for draft in [d for d in self._drafts if d.want is want and d.box is not None and not d.sent_at]:
+        """Drop what a caller asks for; not the refusal of the reservation that it had before."""
+        for draft in [d for d in self._drafts if d.want is want and d.box is not None]:
             self._drafts.remove(draft)
 
     def clear(self) -> None:

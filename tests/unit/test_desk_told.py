@@ -15,13 +15,14 @@ from admission.core.messages import (
     Forgotten,
     GetReading,
     GetStatus,
+    GiveUp,
     LedgerDown,
     News,
     SayPlaced,
     TellEnded,
 )
 from admission.core.ownbooks import granted
-from admission.ledger.requests import AskStatus, Beat, CallEnded, Duty, Ended, Jumped, Lanes
+from admission.ledger.requests import AskStatus, Beat, CallEnded, Duty, Ended, Jumped, Lanes, Withdraw
 from admission.ledger.wire import Code, Kind, Outcome, Word
 from tests.unit.test_desk import Box
 from tests.unit.test_desk_notes import AT, POLICY, Office
@@ -367,6 +368,24 @@ def test_who_waits_for_an_answer_hears_of_it_and_only_notes_are_kept_in_order():
     assert [box.mail for box in boxes] == [[LedgerDown(cause)]] * 3
     assert office.desk.down is cause
     assert office.sent() == [CallEnded("a"), CallEnded("b"), CallEnded("c")]
+
+
+def test_a_note_tells_its_teller_once_that_the_ledger_is_away():
+    office = Office()
+    box, want = Box(), office.want()
+    office.say(TellEnded(box, "a"), AskFor(want))
+    for cause in (OSError("refused"), OSError("no answer")):
+        office.fail(cause)
+    assert len(box.mail) == 1, "it may have gone long ago"
+    assert [mail.error.args[0] for mail in want.box.mail] == ["refused", "no answer"]
+
+
+def test_a_caller_that_has_gone_leaves_its_withdrawal_alone_to_a_ledger_that_is_away():
+    office = Office()
+    want = office.want()
+    office.say(AskFor(want)).fail(OSError("refused"))
+    office.say(GiveUp(want))
+    assert office.sent() == [Withdraw("seat", "rid")]
 
 
 def test_a_book_of_another_version_is_told_to_all_as_final():

@@ -80,18 +80,25 @@ def test_where_too_much_is_kept_the_oldest_is_lost_and_that_is_reported(monkeypa
     assert outbox.reports == [("note_lost", {"kept": 3})]
 
 
-@pytest.mark.parametrize("case", ["another's", "a refusal", "sent before"])
+def test_what_a_caller_asks_for_is_not_lost_where_too_much_is_kept(monkeypatch):
+    monkeypatch.setattr(module, "MOST_KEPT", 3)
+    outbox = Kept()
+    outbox.sends("ask", None, Box(), want=make_want())
+    for name in "abc":
+        outbox.sends(name)
+    assert outbox.names() == ["ask", "b", "c"]
+
+
+@pytest.mark.parametrize("case", ["another's", "a refusal"])
 def test_what_a_caller_asks_for_is_dropped_and_nothing_else(case):
     outbox = Kept()
     want = make_want()
     outbox.sends("ask", None, Box(), want=want)
-    outbox.sends("claim", None, Box(), want=want)
+    outbox.put(Draft(lambda _: "sent before", None, Box(), want=want, sent_at=5.0))
     if case == "another's":
         outbox.sends("kept", None, Box(), want=make_want())
-    elif case == "a refusal":
-        outbox.sends("kept", want=want)
     else:
-        outbox.put(Draft(lambda _: "kept", None, Box(), want=want, sent_at=5.0))
+        outbox.sends("kept", want=want)
     outbox.forget(want)
     assert outbox.names() == ["kept"]
 
