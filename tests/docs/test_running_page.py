@@ -26,10 +26,18 @@ import os
 import httpx
 
 
+url = os.environ["PURETALK_BASE_URL"] + "/calls"
+headers = {"X-API-KEY": os.environ["PURETALK_API_KEY"]}
+
+
 def start(lead):
-    headers = {"X-API-KEY": os.environ["PURETALK_API_KEY"]}
-    url = os.environ["PURETALK_BASE_URL"] + "/calls"
     return httpx.post(url, headers=headers, json={"metadata": lead}).raise_for_status().json()["call_id"]
+
+
+async def start_async(lead):
+    async with httpx.AsyncClient() as client:
+        answer = await client.post(url, headers=headers, json={"metadata": lead})
+    return answer.raise_for_status().json()["call_id"]
 """
 
 
@@ -58,14 +66,19 @@ def files(kind):
     return {re.match(r"# (\S+)", text)[1]: text for found, text in BLOCK.findall(PAGE) if found == kind}
 
 
-@pytest.mark.parametrize("program", ["dialer.py", "campaign.py"])
-def test_a_program_that_is_told_to_stop_ends_in_order_while_others_wait(program, env, provider, tmp_path):
-    fake, _ = provider
+@pytest.fixture
+def folder(tmp_path):
     for name, text in {**files("python"), "phone.py": PHONE}.items():
         (tmp_path / name).write_text(text, "utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize("program", ["dialer.py", "campaign.py"])
+def test_a_program_that_is_told_to_stop_ends_in_order_while_others_wait(program, env, provider, folder):
+    fake, _ = provider
     command = [sys.executable, program, *(f"lead-{number}" for number in range(6))]
     with subprocess.Popen(
-        command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         wait_until(lambda: fake.started == 3, timeout=60)
         process.send_signal(signal.SIGTERM)
@@ -73,6 +86,30 @@ def test_a_program_that_is_told_to_stop_ends_in_order_while_others_wait(program,
     assert process.returncode == 0, said
     assert "Traceback" not in said
     assert (fake.started, fake.refused) == (3, 0)
+
+
+@pytest.mark.parametrize("program", ["dialer.py", "campaign.py"])
+def test_a_dial_that_fails_ends_no_program(program, env, provider, folder):
+    fake, _ = provider
+    fake.fail_next_dials(1, status=400)
+    command = [sys.executable, program, "lead-0", "lead-1"]
+    done = subprocess.run(command, check=False, cwd=folder, env=env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert fake.started == 1
+    assert done.stderr.count("only the provider can say") == 1
+
+
+def test_a_command_runs_as_long_as_its_call(env, provider, folder):
+    fake, _ = provider
+    calls = "import phone; print(phone.start('lead-0'))"
+    command = [sys.executable, "run.py", sys.executable, "-c", calls]
+    subprocess.run(command, check=True, cwd=folder, env=env, timeout=60)
+    assert fake.started == 1
+    failed = subprocess.run(
+        [*command[:-1], "raise SystemExit(3)"], check=False, cwd=folder, env=env, capture_output=True, timeout=60
+    )
+    assert failed.returncode == 1
+    assert b"the command ended with 3" in failed.stderr
 
 
 def test_the_unit_parses_and_names_what_there_is():
