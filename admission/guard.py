@@ -144,7 +144,7 @@ class Guard(GuardBase):
         return Block(self, kind, lane=lane, timeout=timeout, rejected=rejected, call_id=call_id, retry=retry)
 
     def acquire(self, *, lane: str = "default", timeout: float | None = UNSET) -> Reservation:
-        """Claim a slot as a hold for code that has no block; `release()` it.
+        """Claim a slot as a hold for code that has no block; leave it by `ended()`, `cancel()` or `release()`.
 
         Args:
             lane: The class of traffic.

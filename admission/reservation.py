@@ -148,7 +148,11 @@ class Reservation:
         self._leave(Unplaced())
 
     def release(self) -> None:
-        """Leave by value, for a reservation that was taken with `acquire`."""
+        """Leave by value, for a reservation that was taken with `acquire`.
+
+        Without `placed` its slot is booked for the visibility lag from now on: where the dial may still be accepted,
+        say it no sooner than `deadline`.
+        """
         self._leave(ByValue())
 
     def _leave(self, way: Exit, again: Want | None = None) -> None:
