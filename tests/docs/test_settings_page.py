@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import admission
-from admission import ConfigurationError, Lane, Policy, PureTalk, RedisLedger
+from admission import ConfigurationError, Guard, Lane, Policy, PureTalk, RedisLedger
 from admission.ledger.lanes import MOST_LANES
 from admission.ledger.wire import PolicyWire
 
@@ -103,6 +103,9 @@ def test_arguments_and_their_defaults_are_those_of_the_code():
     assert re.findall(r"^\| `(\w+)` \|", section("RedisLedger"), re.MULTILINE) == list(
         signature(RedisLedger).parameters
     )
+    guard = re.findall(r"^\| `(\w+)` \| (?:`(.+?)`)? *\|", section("Guard"), re.MULTILINE)
+    taken = [named for named in signature(Guard).parameters.values() if named.name != "self"]
+    assert guard == [(named.name, "" if named.default is named.empty else str(named.default)) for named in taken]
     rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", section("Sources"), re.MULTILINE))
     parameters = signature(PureTalk).parameters
     assert list(rows) == list(parameters)
