@@ -9,6 +9,7 @@ import httpx
 
 from admission import AsyncGuard, Policy
 
+DIAL_TIMEOUT = float(os.environ.get("DIAL_TIMEOUT", "8"))  # less than the policy's placement_timeout
 POLL_SECONDS = float(os.environ.get("POLL_SECONDS", "2"))
 VISIBILITY_LAG = float(os.environ.get("VISIBILITY_LAG", "5"))
 
@@ -17,7 +18,8 @@ guard = AsyncGuard.from_env(policy=Policy(visibility_lag=VISIBILITY_LAG))
 
 async def call(client, lead):
     async with guard.hold() as reservation:
-        answer = await client.post("/calls", json={"metadata": {"lead": lead}})
+        async with asyncio.timeout(DIAL_TIMEOUT):
+            answer = await client.post("/calls", json={"metadata": {"lead": lead}})
         answer.raise_for_status()
         call_id = answer.json()["call_id"]
         reservation.placed(call_id)
@@ -36,7 +38,7 @@ async def main(leads):
         outcomes = await asyncio.gather(*(call(client, lead) for lead in leads), return_exceptions=True)
     for lead, outcome in zip(leads, outcomes, strict=True):
         if outcome is not None:
-            print(f"{lead}: {outcome}")
+            print(f"{lead}: {outcome!r}")
 
 
 asyncio.run(main(Path(sys.argv[1]).read_text("utf-8").split()))
