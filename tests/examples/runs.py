@@ -31,6 +31,26 @@ def overlapping_runs(redis: str, version: str) -> Outcome:
         return stage.outcome(names)
 
 
+def failing_dials(redis: str) -> list[str]:
+    """One run's dial is refused, the next one's answered with an error; return the lead's state after each."""
+    with staged(redis, 10) as stage:
+        path = _table(stage.folder / "leads.sqlite", leads(1))
+        stage.open_ledger()
+        states = []
+        for fail in (stage.provider.refuse_next, stage.provider.fail_next_dials):
+            fail(1)
+            run = stage.start("cron_script", "after.py", path)
+            stage.wait_until(lambda run=run: _ended([run]))
+            states.append(_state(path))
+        assert stage.provider.started == 0
+        return states
+
+
+def _state(path: str) -> str:
+    with closing(sqlite3.connect(path, timeout=30)) as table:
+        return table.execute("select state from leads").fetchone()[0]
+
+
 def _table(path: Path, names: list[str]) -> str:
     with closing(sqlite3.connect(path)) as table, table:
         table.execute("create table leads (name text primary key, state text default 'new')")

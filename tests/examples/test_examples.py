@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.examples import web
+from tests.examples import runs, web
 from tests.examples.table import play
 from tests.servers import redis_server
 
@@ -55,6 +55,10 @@ def test_runs_that_overlap_dial_the_same_free_lines(redis):
 
 def test_guarded_runs_may_overlap(redis):
     assert play(redis, "two runs of a cron script overlap", "after").is_good
+
+
+def test_a_guarded_run_gives_back_a_lead_that_was_refused(redis):
+    assert runs.failing_dials(redis) == ["new", "unknown"]
 
 
 def test_events_that_are_repeated_or_lost_break_a_campaign(redis):

@@ -1,6 +1,7 @@
 """Calls as many leads as there are free lines, and ends; cron starts it every minute: `python after.py leads.sqlite`.
 
-The leads are in a table: `create table leads (name text primary key, state text default 'new')`.
+The leads are in a table: `create table leads (name text primary key, state text default 'new')`. Of those that are
+'unknown', or 'taken' when no run is left, only the provider can say whether they were called.
 """
 
 import os
@@ -30,9 +31,24 @@ def take(leads, count):
 
 
 def call(client, leads, lead):
-    client.post("/calls", json={"metadata": {"lead": lead}}).raise_for_status()
+    try:
+        client.post("/calls", json={"metadata": {"lead": lead}}).raise_for_status()
+    except httpx.HTTPError as error:
+        mark(leads, lead, "new" if surely_not_placed(error) else "unknown")
+        raise
+    mark(leads, lead, "called")
+
+
+def mark(leads, lead, state):
     with leads:
-        leads.execute("update leads set state = 'called' where name = ?", [lead])
+        leads.execute("update leads set state = ? where name = ?", [state, lead])
+
+
+def surely_not_placed(error):
+    """Whether the provider refused the call, or was not even asked."""
+    if isinstance(error, httpx.HTTPStatusError):
+        return error.response.status_code == httpx.codes.TOO_MANY_REQUESTS
+    return isinstance(error, httpx.ConnectError)
 
 
 def call_next(client, leads):
