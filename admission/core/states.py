@@ -65,13 +65,20 @@ def status_of(account: str, head: Head, tail: Wire) -> Status:
 def _lanes(flat: Wire) -> tuple[LaneStatus, ...]:
     """Return the lanes: each as it is told, then how many wait in it, and how many of it are booked."""
     fields = len(LaneWire._fields) + 2
-    states = []
-    for first in range(0, len(flat), fields):
-        *row, waiting, in_flight = flat[first : first + fields]
-        (told,) = LaneWire.rows(row)
-        reason = told.reason if told.paused else ""
-        states.append(LaneStatus(told.name, int(waiting), int(in_flight), bool(told.paused), reason, told.lane()))
-    return tuple(states)
+    rows = [flat[first : first + fields] for first in range(0, len(flat), fields)]
+    lanes = [told for *row, _, _ in rows for told in LaneWire.rows(row)]
+    lowest = max(0, *(told.priority for told in lanes)) if lanes else 0
+    return tuple(
+        LaneStatus(
+            told.name,
+            int(waiting),
+            int(in_flight),
+            bool(told.paused),
+            told.reason if told.paused else "",
+            told.lane(lowest),
+        )
+        for told, (*_, waiting, in_flight) in zip(lanes, rows, strict=True)
+    )
 
 
 def _holder(row: HolderWire) -> Holder:

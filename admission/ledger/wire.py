@@ -177,15 +177,15 @@ class LaneWire(NamedTuple):
         """What can be set, as one text."""
         return f"{self.priority},{self.weight},{self.headroom},{self.cap},{self.promote}"
 
-    def lane(self) -> Lane:
-        """Return the lane; a priority that nobody told is shown as 0.
+    def lane(self, lowest: int = 0) -> Lane:
+        """Return the lane; one whose priority nobody told has the `lowest` of all.
 
         Raises:
             ConfigurationError: There can be no such lane.
         """
         return Lane(
             self.name,
-            priority=max(0, self.priority),
+            priority=self.priority if self.priority >= 0 else lowest,
             weight=self.weight / 1000,
             headroom=self.headroom,
             max_in_flight=self.cap or None,

@@ -31,6 +31,14 @@ async def test_a_better_lane_goes_first(colour):
 
 
 @both_colours
+async def test_a_default_lane_that_nobody_declared_is_shown_with_the_priority_that_it_has(colour):
+    async with Stage(colour, lanes=[CALLBACKS, BULK]) as stage:
+        (await stage.guard.acquire(timeout=0)).cancel()
+        shown = {lane.name: lane.settings.priority for lane in (await stage.status()).lanes}
+        assert shown == {"callbacks": 0, "bulk": 1, "default": 1}
+
+
+@both_colours
 @pytest.mark.parametrize("kind", ["hold", "place"])
 async def test_an_unknown_lane_is_refused_with_those_that_are_known(colour, kind):
     async with Stage(colour, lanes=[BULK]) as stage:
