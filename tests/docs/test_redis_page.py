@@ -102,6 +102,7 @@ def test_cluster(provider):
         names["spread"]._ledger._client.close()
 
 
+@pytest.mark.usefixtures("ledger_has_time")
 def test_nobody_is_admitted_twice_over_while_a_fleet_moves(provider, monkeypatch):
     with ExitStack() as stack:
         old, new = (stack.enter_context(redis_server()) for _ in range(2))

@@ -9,6 +9,8 @@ import pytest
 from admission import Saturated
 from admission.testing import FakePureTalk, serve
 
+pytestmark = pytest.mark.usefixtures("ledger_has_time")
+
 PAGE = Path(__file__).parents[2] / "docs" / "guides" / "webhooks.md"
 WITH_SECRET = {"X-Webhook-Secret": "what the provider sends along in X-Webhook-Secret"}
 ENDED = {"event": "call.ended", "call": {"id": "call-1"}}

@@ -10,6 +10,8 @@ from tests.guards.forks import in_child, needs_fork
 from tests.guards.stage import Provider
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.usefixtures("ledger_has_time")
+
 KEY = "pt-live-0123456789abcdef"
 
 

@@ -240,6 +240,7 @@ async def test_what_cannot_be_written_is_no_call_id(colour, account, call_id, ca
 
 
 @both_colours
+@pytest.mark.usefixtures("ledger_has_time")
 async def test_a_reason_is_kept_as_it_is_as_far_as_it_can_be(colour, ledger, account):
     guard = colour.guard(Provider(2), ledger, account=account, policy=POLICY)
     (await guard.acquire()).cancel()

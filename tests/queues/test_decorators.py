@@ -39,6 +39,8 @@ from admission.integrations import handback
 from admission.integrations import rq as on_rq
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.usefixtures("ledger_has_time")
+
 MODULES = {"celery": on_celery, "rq": on_rq, "arq": on_arq, "dramatiq": on_dramatiq}
 PLAIN = {name: module for name, module in MODULES.items() if name != "arq"}
 POLICY = Policy(refresh_interval=0.05, visibility_lag=0.0)
