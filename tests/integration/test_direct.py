@@ -17,6 +17,8 @@ from tests.guards.interrupts import Alarm, Lines
 from tests.servers import redis_server
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.usefixtures("ledger_has_time")
+
 LIMIT = 500
 POLICY = Policy(visibility_lag=0.05, placement_timeout=0.4, refresh_interval=0.1, max_staleness=5, timeout=20)
 LASTING = replace(POLICY, placement_timeout=60)
@@ -76,6 +78,13 @@ def torn():
         gc.collect()
 
 
+@pytest.fixture
+def callers_have_time(monkeypatch):
+    """Who asks by itself waits for the answer, however late it comes."""
+    monkeypatch.setattr("admission.ledger.redis.spare.PATIENCE", 30.0)
+    monkeypatch.setattr("admission.direct.PATIENCE", 30.0)
+
+
 @contextmanager
 def stuck(guard):
     """Keep the clerk from its store meanwhile."""
@@ -89,6 +98,7 @@ def stuck(guard):
         go_on.set()
 
 
+@pytest.mark.usefixtures("callers_have_time")
 def test_a_caller_of_a_free_account_does_not_wait_for_the_clerk(server):
     with guarded(server, "free") as (guard, watcher):
         warm(guard)
@@ -98,6 +108,7 @@ def test_a_caller_of_a_free_account_does_not_wait_for_the_clerk(server):
         reservation.ended()
 
 
+@pytest.mark.usefixtures("callers_have_time")
 def test_a_task_of_a_free_account_does_not_wait_for_the_clerk(server):
     async def run(guard, watcher):
         async with guard:

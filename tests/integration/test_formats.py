@@ -17,6 +17,7 @@ def refused(ask):
     return True
 
 
+@pytest.mark.usefixtures("ledger_has_time")
 def test_whoever_asks_a_ledger_of_another_format_is_told_and_changes_nothing(opened, open_store):
     one, _, account = open_store
     held = opened.claim_all(LIMIT)

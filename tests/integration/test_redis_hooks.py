@@ -48,6 +48,7 @@ def seen():
     assert KEY not in repr(one.events)
 
 
+@pytest.mark.usefixtures("ledger_has_time")
 def test_what_is_scraped_moves_with_the_load(colour, at, open_store, seen):
     _, between, account = open_store
     with side(colour, at, between.url, account, hooks=seen.hooks) as guard:
@@ -96,7 +97,7 @@ def test_a_ledger_that_is_away_or_lost_its_data_is_told(colour, at, own, seen):
 
 
 def test_what_lapses_is_told(colour, at, own, seen):
-    policy = replace(POLICY, max_call_duration=2.5)
+    policy = replace(POLICY, max_call_duration=2.5, placement_timeout=2.0)
     with side(colour, at, own.url, "own", policy, hooks=seen.hooks) as guard:
         reservation = guard.acquire()
         reservation.placed(at.fake.start_call(duration=60))

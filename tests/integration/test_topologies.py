@@ -44,6 +44,7 @@ def test_accounts_spread_over_a_cluster(colour, at, spread):
             guard.check_whole()
 
 
+@pytest.mark.usefixtures("ledger_has_time")
 def test_the_address_of_one_node_is_no_address_of_a_cluster(colour, at, spread):
     node = next(
         node for number, node in enumerate(spread.nodes) if number != spread.place_of("admission:{account}:line")
@@ -142,7 +143,7 @@ def test_an_address_that_leads_to_a_replica_admits_nobody(colour, at, binary):
         guard.acquire(timeout=20).ended()
         both.point_at(both.replica)
         with pytest.raises(LedgerUnavailable) as raised:
-            guard.acquire(timeout=1)
+            guard.acquire(timeout=5)
         assert "read only" in str(raised.value)
         # It leads to the primary again, and whoever is connected to the replica stays so.
         both.proxy.target = both.primary.port
