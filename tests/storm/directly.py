@@ -46,7 +46,8 @@ def by_signals(account: Account, name: str, tally: Tally, only: Collection[str] 
             tally.faults += [f"directly, {name}: {fault}" for fault in noise.take()]
 
     colour.run(main())
-    tally.faults += [f"directly, {name}: {fault}" for fault in account.ends_clean()]
+    with listening() as noise:
+        tally.faults += [f"directly, {name}: {fault}" for fault in [*account.ends_clean(), *noise.take()]]
 
 
 async def warm(guard) -> None:

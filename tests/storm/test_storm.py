@@ -6,6 +6,7 @@ import json
 import random
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -38,6 +39,9 @@ AT_THE_DOOR = {"guard.py:Block.__exit__", "aguard.py:AsyncBlock.__aexit__"}
 """Where nothing of the package runs yet that could leave the block: the exception keeps it, not for ever."""
 CALLERS_OWN = {"acquired", "acquired_in_line, other guard", "at_once"}
 """Ways without a block: who is interrupted there has a reservation of its own to leave."""
+ENOUGH = 10
+"""More interruptions than this make a storm; it begins again where a busy machine lets fewer come, until:"""
+PATIENCE = 60.0
 
 
 def some(points):
@@ -94,22 +98,28 @@ def test_a_crowd_that_is_interrupted_at_random_moments_leaves_everything_in_orde
     tally = Tally()
     account = Account(lines, request.getfixturevalue("url") if on_redis else None)
     account.open()
+    end = time.monotonic() + PATIENCE
     with listening() as noise:
         storm(account, seed, 0.5, noise, tally)
+        while tally.struck.total() <= ENOUGH and not tally.faults and time.monotonic() < end:
+            storm(account, seed, 0.5, noise, tally)
     account.close()
     assert not tally.faults
-    assert tally.struck.total() > 10
+    assert tally.struck.total() > ENOUGH
 
 
 @pytest.mark.parametrize(("colour", "on_redis"), [("threads", True), ("tasks", False)])
 def test_real_signals_at_random_moments_leave_everything_in_order(request, colour, on_redis):
     command = [sys.executable, "-m", "tests.storm.signals", "--colour", colour, "--seconds", "1", "--seed", "3"]
     command += ["--url", request.getfixturevalue("url")] if on_redis else []
-    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
-    assert not run.stderr
-    told = json.loads(run.stdout)
-    assert not told["faults"]
-    assert sum(told["struck"].values()) > 10
+    struck, end = 0, time.monotonic() + PATIENCE
+    while struck <= ENOUGH:
+        assert time.monotonic() < end, struck
+        run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
+        assert not run.stderr
+        told = json.loads(run.stdout)
+        assert not told["faults"]
+        struck += sum(told["struck"].values())
 
 
 # What is broken on purpose is found
