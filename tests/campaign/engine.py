@@ -160,7 +160,7 @@ def unexplained(at, late):
     ]
 
 
-def run(name, binary, seed, *, times=None, bar=BAR, lag=POLICY["visibility_lag"]):
+def run(name, binary, seed, *, times=None, bar=BAR, lag=POLICY["visibility_lag"], call=CALL):
     """Live through a fault; return what became of it.
 
     Args:
@@ -170,6 +170,7 @@ def run(name, binary, seed, *, times=None, bar=BAR, lag=POLICY["visibility_lag"]
         times: How often it strikes; `None` for as often as it is described.
         bar: Seconds within which admissions go on.
         lag: Seconds until the provider counts a call: what the policy believes, or it is too late.
+        call: Seconds of a call, more or less.
     """
     fault, outcome = FAULTS[name], Outcome()
     rng = random.Random(f"{name} {binary} {seed}")
@@ -185,7 +186,7 @@ def run(name, binary, seed, *, times=None, bar=BAR, lag=POLICY["visibility_lag"]
             "account": account,
             "more": {other: site.url for other, site in others},
             "callers": max(2, SERVED // (4 * len(sites))),
-            "call": CALL,
+            "call": call,
             "think": fault.think,
             "policy": POLICY,
         }
@@ -221,7 +222,8 @@ def _live(scene, fault, outcome, times, bar):
 def _check_the_end(stage, sites):
     """Check that every slot can be claimed, and that what is left in the servers ends by itself."""
     for account, at in sites.items():
-        with side("sync", at, stage.place, account, Policy(**POLICY)) as guard:
+        # All are claimed at once, however long that takes.
+        with side("sync", at, stage.place, account, Policy(**POLICY | {"placement_timeout": 60.0})) as guard:
             guard.check_whole(LIMIT - FOREIGN)
     for client in stage.data():
         check_left_behind(client)
