@@ -407,7 +407,7 @@ def test_evicted_keys_begin_a_new_epoch(guard, at, own):
 
 def test_live_calls_never_exceed_the_limit_whatever_redis_loses(at, own):
     """Two processes make short calls while the server is killed, emptied, robbed of a key and cut off."""
-    policy = {"refresh_interval": 0.1, "visibility_lag": 0.1, "placement_timeout": 2.0, "lease_ttl": 2.0}
+    policy = {"refresh_interval": 0.1, "visibility_lag": 0.1, "placement_timeout": 20.0, "lease_ttl": 2.0}
     at.fake.visibility_lag = 0.1
 
     def restart():
