@@ -107,7 +107,7 @@ def test_many_callers_share_one_reader_over_http(monkeypatch):
     monkeypatch.setattr(readings, "SHORTEST_TOKEN_MS", 60_000)
     fake = FakePureTalk(3)
     fake.latency = 0.02
-    policy = Policy(refresh_interval=0.02, visibility_lag=0.02, timeout=10)
+    policy = Policy(refresh_interval=0.02, visibility_lag=0.02, timeout=120)
 
     async def scenario():
         ledger = MemoryLedger()
