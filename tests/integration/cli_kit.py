@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 KEY = "pt-live-0123456789abcdef"
-TIMEOUT = 40.0
+TIMEOUT = 120.0
 
 # Signals as in a fresh shell, whatever this test run was started with; then the terminal, if there is one.
 _LAUNCH = """

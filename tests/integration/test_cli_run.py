@@ -55,7 +55,11 @@ def test_the_command_knows_its_reservation(env):
 def test_a_full_account(env, fake):
     fake.set_foreign(3)
     before = time.monotonic()
-    done = admission("run", "--timeout", "0", "--", "echo", "never", env=env)
+    for _ in range(5):
+        done = admission("run", "--timeout", "0", "--", "echo", "never", env=env)
+        # Within a second; a busy machine's ledger may not have answered.
+        if done.code != UNAVAILABLE:
+            break
     assert (done.code, done.out) == (TEMPFAIL, "")
     assert done.err.startswith("admission: no slot was free: 3 of 3 in use")
     done = admission("run", "--timeout", "5", "--", "echo", "never", env=env)
