@@ -123,7 +123,7 @@ def test_garbage_over_real_http(kind):
 
 def test_a_client_that_gives_up_may_still_get_its_call():
     fake = FakePureTalk()
-    fake.dial_latency = 0.2
+    fake.dial_latency = 2.0
     with serve(fake) as served:
         with pytest.raises(httpx.ReadTimeout):
             httpx.post(f"{served.url}/calls", headers=KEY, timeout=httpx.Timeout(30, read=0.02))

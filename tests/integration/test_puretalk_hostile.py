@@ -289,7 +289,7 @@ async def test_a_reader_that_is_stuck_again_and_again_stops_asking(serve, colour
     before = threading.active_count()  # what tests before this one have left behind, too
     server = serve(without_end(OK + b"X-Long: ", b"x", 0.02))
     with httpx.Client() as client:
-        source = source_of(server, 0.05, client=client)
+        source = source_of(server, 0.3, client=client)
         said = ""
         for _ in range(200):
             # On a loaded machine a byte comes too late, and a thread ends.

@@ -77,7 +77,8 @@ async def test_a_slow_answer_ends_in_time_and_leaves_nothing_behind(serve, read,
     with pytest.raises(UsageError, match=r"no full answer from .* within 0\.2 s"):
         await read(source)
     await until(lambda: not helpers())
-    await until(lambda: server.closed == 1)
+    # On a busy machine the time was over before it connected.
+    await until(lambda: server.closed == server.opened)
     server.answer = lambda connection: connection.sendall(response())
     assert (await recovered(read, source)).count == 11
 
@@ -152,7 +153,7 @@ async def test_a_handshake_that_hangs_ends_in_time(deaf, read):
     with pytest.raises(UsageError, match="no full answer"):
         await read(source_of(deaf, timeout=0.2))
     await until(lambda: not helpers())
-    await until(lambda: deaf.closed == 1)
+    await until(lambda: deaf.closed == deaf.opened)
 
 
 async def test_a_handshake_that_is_cancelled_leaves_nothing_open(deaf):
@@ -495,7 +496,7 @@ def run_python(code, *args):
         [sys.executable, "-W", "error", "-c", script, *args],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert done.stderr == ""
@@ -559,16 +560,16 @@ def test_a_forked_child_opens_its_own_connections(serve):
 
 def test_a_request_in_flight_does_not_hold_up_the_end_of_the_program(serve):
     server = serve(lambda connection: connection.recv(1))
-    begun = time.monotonic()
-    run_python(
+    (ends,) = run_python(
         """
-        import sys, threading
+        import sys, threading, time
         from admission.sources import PureTalk
-        source = PureTalk("pt-live-0123456789abcdef", base_url=sys.argv[1], timeout=30)
+        source = PureTalk("pt-live-0123456789abcdef", base_url=sys.argv[1], timeout=60)
         threading.Thread(target=source.fetch, daemon=True).start()
         while not [thread for thread in threading.enumerate() if thread.name == "admission-puretalk"]:
             pass
+        print(time.monotonic())
         """,
         server.url,
     )
-    assert time.monotonic() - begun < 20
+    assert time.monotonic() - float(ends) < 30
