@@ -28,7 +28,7 @@ from admission.drivers import LoopBox, arun
 from admission.errors import ConfigurationError, Refused, Unavailable
 from admission.ledger.wire import Kind, Outcome
 from admission.loops import LoopTasks
-from admission.reservation import Reservation, clean_call_id, enter, leave
+from admission.reservation import Reservation, enter, leave, required_call_id
 from admission.values import Holders, Status
 
 if TYPE_CHECKING:
@@ -155,11 +155,11 @@ class AsyncGuard(GuardBase):
             call_id: The provider's id of the call: text, or anything that `str` tells apart.
 
         Raises:
-            ConfigurationError: The id cannot be written as text.
+            ConfigurationError: There is no id (`None`, an empty text), or it cannot be written as text.
         """
         box = LoopBox(self._clock)
         rid, at = self._mint(), self._clock.now()
-        await self._run(plans.tell(TellStarted(box, rid, clean_call_id(call_id), at), self._patience), box)
+        await self._run(plans.tell(TellStarted(box, rid, required_call_id(call_id), at), self._patience), box)
 
     async def call_ended(self, call_id: object) -> None:
         """Say that a call is over, by its id, from any process; an id not known yet is remembered for an hour.
@@ -170,10 +170,10 @@ class AsyncGuard(GuardBase):
             call_id: The provider's id of the call, as it was told when the call was placed.
 
         Raises:
-            ConfigurationError: The id cannot be written as text.
+            ConfigurationError: There is no id (`None`, an empty text), or it cannot be written as text.
         """
         box = LoopBox(self._clock)
-        await self._run(plans.tell(TellEnded(box, clean_call_id(call_id)), self._patience), box)
+        await self._run(plans.tell(TellEnded(box, required_call_id(call_id)), self._patience), box)
 
     async def status(self) -> Status:
         """Return the ledger's view of the account; the provider is not asked.

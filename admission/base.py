@@ -261,7 +261,7 @@ class BlockBase:
         if self._call_id is None:
             return
         try:
-            call_id = str(self._call_id(answer))
+            call_id = self._call_id(answer)
         except Exception:
             logger.exception("admission: call_id() failed for %r; the call is booked without its id", reservation)
             return

@@ -29,7 +29,7 @@ from admission.core.messages import (
 from admission.drivers import ThreadBox, run
 from admission.errors import ConfigurationError, Refused, Unavailable
 from admission.ledger.wire import Kind, Outcome
-from admission.reservation import Reservation, clean_call_id, enter, leave
+from admission.reservation import Reservation, enter, leave, required_call_id
 from admission.values import Holders, Status
 
 if TYPE_CHECKING:
@@ -169,11 +169,11 @@ class Guard(GuardBase):
             call_id: The provider's id of the call: text, or anything that `str` tells apart.
 
         Raises:
-            ConfigurationError: The id cannot be written as text.
+            ConfigurationError: There is no id (`None`, an empty text), or it cannot be written as text.
         """
         box = ThreadBox(self._clock)
         rid, at = self._mint(), self._clock.now()
-        self._run(plans.tell(TellStarted(box, rid, clean_call_id(call_id), at), self._patience), box)
+        self._run(plans.tell(TellStarted(box, rid, required_call_id(call_id), at), self._patience), box)
 
     def call_ended(self, call_id: object) -> None:
         """Say that a call is over, by its id, from any process; an id not known yet is remembered for an hour.
@@ -184,10 +184,10 @@ class Guard(GuardBase):
             call_id: The provider's id of the call, as it was told when the call was placed.
 
         Raises:
-            ConfigurationError: The id cannot be written as text.
+            ConfigurationError: There is no id (`None`, an empty text), or it cannot be written as text.
         """
         box = ThreadBox(self._clock)
-        self._run(plans.tell(TellEnded(box, clean_call_id(call_id)), self._patience), box)
+        self._run(plans.tell(TellEnded(box, required_call_id(call_id)), self._patience), box)
 
     def status(self) -> Status:
         """Return the ledger's view of the account; the provider is not asked.

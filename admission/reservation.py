@@ -31,15 +31,29 @@ LONGEST_CALL_ID = 200
 
 
 def clean_call_id(call_id: object) -> str:
-    """Return a call id as the ledger keeps it: text, and a digest of what is too long.
+    """Return a call id as the ledger keeps it: text, and a digest of what is too long; empty where there is none.
 
     Raises:
         ConfigurationError: `str` makes no text of it.
     """
+    if call_id is None:
+        return ""
     text = call_id if type(call_id) is str else _text_of(call_id)
     if len(text) <= LONGEST_CALL_ID:
         return text.encode("utf-8", "backslashreplace").decode()
     return "sha256:" + hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
+
+
+def required_call_id(call_id: object) -> str:
+    """Return the id of a call that is known by nothing else.
+
+    Raises:
+        ConfigurationError: There is none, or `str` makes no text of it.
+    """
+    text = clean_call_id(call_id)
+    if not text:
+        raise ConfigurationError("the call id is missing (None, or an empty text): give the provider's id of the call")
+    return text
 
 
 def _text_of(call_id: object) -> str:
@@ -121,7 +135,7 @@ class Reservation:
         booking = self._booking
         late = not booking.placed and at > booking.deadline
         try:
-            call_id = booking.call_id if call_id is None else clean_call_id(call_id)
+            call_id = clean_call_id(call_id) or booking.call_id
         except ConfigurationError:
             # The call is placed, whatever its id is.
             logger.exception("admission: the call of %r is booked without its id", self)

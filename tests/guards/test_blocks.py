@@ -437,6 +437,43 @@ async def test_a_call_id_that_cannot_be_taken_loses_no_placed_call(colour, caplo
 
 
 @both_colours
+@pytest.mark.parametrize("track", [True, False])
+@pytest.mark.parametrize("missing", [None, ""])
+async def test_a_call_without_an_id_is_not_the_one_that_was_told_as_ended(colour, track, missing, caplog):
+    async with Stage(colour) as stage:
+        # What `str` makes of no id is an id like others.
+        await stage.guard.call_ended("None")
+
+        @stage.guard.place(track=track, call_id=lambda answer: answer.get("id", missing))
+        async def dial():
+            return {}
+
+        assert await dial() == {}
+        assert (await stage.status()).pending == 1
+        assert await stage.claimable() == 0
+        assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+@both_colours
+async def test_no_id_takes_none_away(colour):
+    async with Stage(colour) as stage, stage.guard.place(track=True) as reservation:
+        reservation.placed("call-1")
+        for missing in (None, ""):
+            reservation.placed(missing)
+            assert reservation.call_id == "call-1"
+
+
+@both_colours
+@pytest.mark.parametrize("missing", [None, ""])
+async def test_a_call_that_is_known_by_its_id_alone_needs_one(colour, missing):
+    async with Stage(colour) as stage:
+        for tell in (stage.guard.call_started, stage.guard.call_ended):
+            with pytest.raises(ConfigurationError, match="the call id is missing"):
+                await tell(missing)
+        assert (await stage.status()).pending == 0
+
+
+@both_colours
 async def test_a_block_is_entered_once(colour):
     async with Stage(colour, 3) as stage:
         block = stage.guard.hold()
