@@ -7,6 +7,8 @@ other way: code that places calls raises them to tell the guard what became of t
 
 from __future__ import annotations
 
+import math
+from datetime import timedelta
 from typing import Any
 
 
@@ -148,6 +150,17 @@ class ConfigurationError(AdmissionError):
         self.status = status
 
 
+def _seconds(told: float | str | timedelta | None) -> float | None:
+    """Return the seconds that an error of whatever library asks to wait, `None` where it does not plainly say."""
+    if told is None or isinstance(told, bool):
+        return None
+    try:
+        seconds = told.total_seconds() if isinstance(told, timedelta) else float(told)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return seconds if 0 <= seconds < math.inf else None
+
+
 class CallRejected(Exception):
     """Raised by placing code: the provider refused this call for concurrency, so it was not placed.
 
@@ -161,6 +174,7 @@ class CallRejected(Exception):
     retry_after: float | None
 
     def __init__(self, retry_after: float | None = None) -> None:
+        retry_after = _seconds(retry_after)
         wait = "" if retry_after is None else f"; it asks to wait {retry_after:g} s"
         super().__init__(f"the provider refused the call{wait}")
         self.retry_after = retry_after

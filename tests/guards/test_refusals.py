@@ -1,5 +1,8 @@
 """What an error in a block says of its call: refused by the provider, surely not placed, or unknown."""
 
+import math
+from datetime import timedelta
+
 import httpx
 import pytest
 
@@ -185,6 +188,28 @@ async def test_a_cool_down_waits_for_a_reading_begun_after_the_refusal(colour):
         assert (await stage.guard.status()).free == 0
         stage.provider.gate.set()
         assert (await stage.read()).free == 1
+
+
+class TooMany(Exception):
+    """What an SDK raises; it says in a way of its own how long to wait."""
+
+    def __init__(self, retry_after):
+        self.retry_after = retry_after
+
+
+@both_colours
+@pytest.mark.parametrize(
+    ("told", "seconds"), [("7", 7), (timedelta(seconds=7), 7), ("soon", 1), (math.nan, 1)], ids=repr
+)
+async def test_a_refusal_that_says_it_in_another_way_is_one(colour, told, seconds, caplog):
+    async with Stage(colour) as stage:
+        dialer = Dialer(TooMany(told), "call-1")
+        job = stage.start(stage.guard.place(rejected=lambda _: True, timeout=60)(dialer.dial)())
+        await dialer.refused(stage)
+        await stage.pass_time(seconds - 0.1)
+        assert dialer.runs == 1
+        assert await stage.outcome(job) == "call-1"
+        assert "rejected() failed" not in caplog.text
 
 
 @both_colours
