@@ -32,12 +32,12 @@ from admission.reservation import Reservation, enter, leave, required_call_id
 from admission.values import Holders, Status
 
 if TYPE_CHECKING:
-    import contextvars
     from collections.abc import Callable, Coroutine, Generator
     from types import TracebackType
 
     from admission.core.exits import Exit
     from admission.core.messages import Answer, Effect
+    from admission.reservation import Enclosing
     from admission.values import Lane
 
 P = ParamSpec("P")
@@ -320,7 +320,7 @@ class AsyncBlock(BlockBase):
 
     _guard: AsyncGuard
     _reservation: Reservation
-    _token: contextvars.Token[Any]
+    _enclosing: Enclosing
 
     def __call__(self, fn: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
         """Decorate a coroutine function: every call books anew."""
@@ -331,7 +331,7 @@ class AsyncBlock(BlockBase):
             reservation, want = await self._admit()
             try:
                 while True:
-                    token = enter(reservation)
+                    enclosing = enter(reservation)
                     try:
                         answer = await fn(*args, **kwargs)
                         self._bind_call_id(reservation, answer)
@@ -345,7 +345,7 @@ class AsyncBlock(BlockBase):
                         reservation._leave(ByValue())
                         return answer
                     finally:
-                        leave(token)
+                        leave(enclosing)
                     reservation, want = await self._admit_again(reservation, want, way, refusal)
             except BaseException:
                 # An exception that a signal raised may have come before it was left.
@@ -358,7 +358,7 @@ class AsyncBlock(BlockBase):
         self._enter_once()
         self._reservation, _ = await self._admit()
         try:
-            self._token = enter(self._reservation)
+            self._enclosing = enter(self._reservation)
         except BaseException:  # a signal raised it: nobody has dialled yet
             self._reservation._leave(Unplaced())
             raise
@@ -368,7 +368,7 @@ class AsyncBlock(BlockBase):
         self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         try:
-            leave(self._token)
+            leave(self._enclosing)
             self._reservation._leave(judge(self._reservation._booking, error, self._rejected))
         except BaseException:  # a signal raised it, maybe before the block was left
             self._reservation._leave(Unknown())

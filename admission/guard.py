@@ -33,12 +33,12 @@ from admission.reservation import Reservation, enter, leave, required_call_id
 from admission.values import Holders, Status
 
 if TYPE_CHECKING:
-    import contextvars
     from collections.abc import Callable, Generator
     from types import TracebackType
 
     from admission.core.exits import Exit
     from admission.core.messages import Answer, Effect
+    from admission.reservation import Enclosing
     from admission.values import Lane
 
 P = ParamSpec("P")
@@ -306,7 +306,7 @@ class Block(BlockBase):
 
     _guard: Guard
     _reservation: Reservation
-    _token: contextvars.Token[Any]
+    _enclosing: Enclosing
 
     def __call__(self, fn: Callable[P, T]) -> Callable[P, T]:
         """Decorate a function: every call books anew."""
@@ -317,7 +317,7 @@ class Block(BlockBase):
             reservation, want = self._admit()
             try:
                 while True:
-                    token = enter(reservation)
+                    enclosing = enter(reservation)
                     try:
                         answer = fn(*args, **kwargs)
                         self._bind_call_id(reservation, answer)
@@ -331,7 +331,7 @@ class Block(BlockBase):
                         reservation._leave(ByValue())
                         return answer
                     finally:
-                        leave(token)
+                        leave(enclosing)
                     reservation, want = self._admit_again(reservation, want, way, refusal)
             except BaseException:
                 # An exception that a signal raised may have come before it was left.
@@ -344,7 +344,7 @@ class Block(BlockBase):
         self._enter_once()
         self._reservation, _ = self._admit()
         try:
-            self._token = enter(self._reservation)
+            self._enclosing = enter(self._reservation)
         except BaseException:  # a signal raised it: nobody has dialled yet
             self._reservation._leave(Unplaced())
             raise
@@ -354,7 +354,7 @@ class Block(BlockBase):
         self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         try:
-            leave(self._token)
+            leave(self._enclosing)
             self._reservation._leave(judge(self._reservation._booking, error, self._rejected))
         except BaseException:  # a signal raised it, maybe before the block was left
             self._reservation._leave(Unknown())

@@ -191,13 +191,15 @@ class Reservation:
         self._left = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class Enclosing:
     """A block that encloses the running code, and the block around that. A forgotten one can be collected."""
 
     reservation: weakref.ref[Reservation]
     owner: object
     outer: Enclosing | None
+    over: bool = False
+    """It was left while it was not the innermost one, or by another task or thread than entered it."""
 
 
 _enclosing: contextvars.ContextVar[Enclosing | None] = contextvars.ContextVar("admission_enclosing", default=None)
@@ -212,18 +214,35 @@ def this_owner() -> object:
     return task if task is not None else threading.get_ident()
 
 
-def enter(reservation: Reservation) -> contextvars.Token[Enclosing | None]:
-    """Make a reservation the current one."""
-    return _enclosing.set(Enclosing(weakref.ref(reservation), this_owner(), _enclosing.get()))
+def enter(reservation: Reservation) -> Enclosing:
+    """Make a reservation the current one; return what `leave` takes."""
+    outer = block = _open(_enclosing.get())
+    # Blocks may be left in any order: those in between that are over would pile up.
+    while block is not None:
+        block.outer = _open(block.outer)
+        block = block.outer
+    entered = Enclosing(weakref.ref(reservation), this_owner(), outer)
+    _enclosing.set(entered)
+    return entered
 
 
-def leave(token: contextvars.Token[Enclosing | None]) -> None:
-    """Make the outer reservation the current one again."""
-    try:
-        _enclosing.reset(token)
-    except ValueError:
-        # The block was entered in another context (a fixture, a generator): there is nothing to restore in this one.
-        return
+def leave(block: Enclosing) -> None:
+    """Have a block enclose nothing any more: the innermost one that is still open is the current one then."""
+    is_current = _enclosing.get() is block
+    if not is_current or block.owner != this_owner():
+        # Others are around it, or its own context (of a fixture, a generator) is another one, which finds it so.
+        block.over = True
+    # A task that failed would be kept by its own error, whose frames have the block.
+    block.owner = None
+    if is_current:
+        _enclosing.set(_open(block.outer))
+
+
+def _open(block: Enclosing | None) -> Enclosing | None:
+    """Return the innermost block, from this one outwards, that is not over."""
+    while block is not None and (block.over or block.reservation() is None):
+        block = block.outer
+    return block
 
 
 def encloses(account: str) -> bool:
@@ -247,7 +266,7 @@ def current_reservation() -> Reservation:
     block = _enclosing.get()
     while block is not None:
         reservation = block.reservation()
-        if reservation is not None:
+        if reservation is not None and not block.over:
             return reservation
         block = block.outer
     raise LookupError("no admission block encloses this code")

@@ -1,6 +1,7 @@
 """Blocks, decorators and reservations in both colours: what books, what a holder can say, what an operator sees."""
 
 import time
+from collections import deque
 
 import pytest
 
@@ -17,6 +18,7 @@ from admission import (
     UsageUnavailable,
     current_reservation,
 )
+from admission.reservation import _enclosing
 from tests.guards.colours import both_colours
 from tests.guards.stage import Stage
 
@@ -298,6 +300,55 @@ async def test_the_current_reservation_is_that_of_the_innermost_block(colour):
 
             assert (await dial()).call_id == "call-1"
             assert current_reservation() is outer
+        with pytest.raises(LookupError):
+            current_reservation()
+
+
+def enclosing():
+    """Return how many blocks are kept for the running code."""
+    block, kept = _enclosing.get(), 0
+    while block is not None:
+        block, kept = block.outer, kept + 1
+    return kept
+
+
+@both_colours
+async def test_blocks_may_be_left_in_any_order(colour):
+    async with Stage(colour, 4) as stage, stage.guard.hold() as outermost:
+        blocks = [stage.guard.hold(timeout=1) for _ in range(3)]
+        first, second, third = [await block.__aenter__() for block in blocks]
+        await blocks[0].__aexit__(None, None, None)
+        assert current_reservation() is third
+        await blocks[2].__aexit__(None, None, None)
+        assert current_reservation() is second
+        assert "left" not in repr(second)
+        assert "left" in repr(first)
+        await blocks[1].__aexit__(None, None, None)
+        assert current_reservation() is outermost
+
+
+@both_colours
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["here", "in another context"])
+async def test_a_dispatcher_that_leaves_the_oldest_block_first_keeps_the_open_ones_alone(colour, elsewhere):
+    async with Stage(colour, 4) as stage:
+        kept = []
+        running = deque()
+        for _ in range(50):
+            # Never none: there is always a call that runs on.
+            block = stage.guard.hold(timeout=1)
+            reservation = await block.__aenter__()
+            running.append((block, reservation))
+            kept.append(enclosing())
+            if len(running) == 4:
+                block, over = running.popleft()
+                over.ended()
+                leaving = block.__aexit__(None, None, None)
+                await (colour.start(leaving).result() if elsewhere else leaving)
+            assert current_reservation() is reservation
+        assert max(kept) == 4
+        while running:
+            block, _ = running.popleft()
+            await block.__aexit__(None, None, None)
         with pytest.raises(LookupError):
             current_reservation()
 
