@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ class LoopTasks:
         """How many callers of the guard wait on this loop."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended = False
+        self._pid = os.getpid()
         self._life = self._live()
 
     async def begin(self) -> None:
@@ -55,7 +57,7 @@ class LoopTasks:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-        if self._ended:
+        if self._ended or self._pid != os.getpid():  # a forked child runs no loop of its parent
             return False
         try:
             self.loop.call_soon_threadsafe(start)

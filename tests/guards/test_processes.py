@@ -12,7 +12,8 @@ import weakref
 import pytest
 
 from admission import AsyncGuard, Closed, ConfigurationError, Guard, MemoryLedger, Policy
-from tests.guards.colours import COLOURS, Tasks, Threads, finish
+from admission.process import PerProcess
+from tests.guards.colours import COLOURS, LOOK, Tasks, Threads, finish
 from tests.guards.forks import in_child, needs_fork
 from tests.guards.stage import Provider, Stage
 from tests.waiting import wait_until
@@ -300,6 +301,39 @@ def test_a_guard_made_before_the_fork_serves_the_parent_after_it():
     assert in_child(lambda: "nothing") == "nothing"
     assert finish(stage.claimable()) == 3
     finish(stage.guard.close())
+
+
+class LedgerOfEach:
+    """A ledger in memory that may be used on both sides of a fork, where it is another one."""
+
+    def __init__(self):
+        self._ledgers = PerProcess(MemoryLedger)
+
+    def clerk(self):
+        return self._ledgers.get().clerk()
+
+
+@needs_fork
+def test_no_reading_of_a_forked_child_is_left_to_a_loop_of_its_parent():
+    provider = Provider(1)
+    provider.timeout = 20.0  # what a reading that nobody takes would have the child wait for
+    guard = AsyncGuard(provider, LedgerOfEach(), account="acme")
+
+    async def read():
+        return [(await guard.refresh()).limit for _ in range(4)]
+
+    async def scenario():
+        async with guard.hold():
+            waiting = asyncio.create_task(guard.acquire())
+            while not (await guard.status()).waiting:
+                await asyncio.sleep(LOOK)
+            # The loop that runs here has a caller, so it would be asked first.
+            assert in_child(lambda: asyncio.run(read())) == "[1, 1, 1, 1]"
+            assert (await guard.refresh()).limit == 1
+            waiting.cancel()
+        await guard.close()
+
+    asyncio.run(scenario())
 
 
 # The interpreter's exit
