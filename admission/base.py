@@ -7,6 +7,7 @@ import itertools
 import logging
 from collections import deque
 from http import HTTPStatus
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from admission.clerk import DRAIN, Clerk
@@ -37,6 +38,9 @@ logger: logging.Logger = logging.getLogger("admission")
 
 _GUARDS = itertools.count()
 """Numbers the guards of this process, forked children too: they have another `process_token`."""
+
+_UNRUN = {CoroutineType: "coroutine", GeneratorType: "generator", AsyncGeneratorType: "async generator"}
+"""What functions return that have yet to run, and what it is called."""
 
 UNSET: Any = type("Unset", (), {"__repr__": lambda _: "the policy's"})()
 """An argument that was not given: the policy's value counts."""
@@ -256,6 +260,23 @@ class BlockBase:
             )
         self._entered = True
 
+    def _check_answer(self, reservation: Reservation, answer: object) -> None:
+        """Refuse an answer of a plain function that is code still to be run: what that dials would not be covered.
+
+        Raises:
+            ConfigurationError: It is, and the function has not said that it dialled.
+        """
+        kind = _UNRUN.get(type(answer))
+        if kind is None or reservation._left or reservation._booking.placed:
+            return
+        if isinstance(answer, (CoroutineType, GeneratorType)):
+            answer.close()
+        mend = "for a coroutine function take an AsyncGuard" if kind == "coroutine" else "use a with block inside it"
+        raise ConfigurationError(
+            f"the decorated function returned a {kind}, which runs after its slot was left: {mend}; a function that "
+            "has dialled before it returns one says current_reservation().placed()"
+        )
+
     def _bind_call_id(self, reservation: Reservation, answer: object) -> None:
         """Tell the id of a call that a decorated function has placed; never lose a placed call to a wrong `call_id`."""
         if self._call_id is None:
@@ -321,10 +342,17 @@ def check_function(fn: Any, *, coroutine: bool, made_by: str) -> None:
         raise ConfigurationError(f"put {here} below @app.task, so that the task's body is guarded and not its sending")
     if not callable(fn):
         raise ConfigurationError(f"{here} is for functions, not for {type(fn).__name__}")
-    if inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn):
+    called = (fn, getattr(fn, "__call__", None))  # noqa: B004 - an object's own
+    if any(inspect.isgeneratorfunction(one) or inspect.isasyncgenfunction(one) for one in called):
         raise ConfigurationError(f"{here} cannot tell when a generator's call is over; use a with block inside it")
-    is_coroutine = inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(fn, "__call__", None))  # noqa: B004
+    is_coroutine = any(inspect.iscoroutinefunction(one) for one in called)
     if coroutine and not is_coroutine:
+        if inspect.iscoroutinefunction(inspect.unwrap(fn)):
+            raise ConfigurationError(
+                "an AsyncGuard decorates coroutine functions, and this is a plain function around one: make it `async "
+                f"def` and await the other in it, or put {here} below that decorator; take a Guard if it runs the "
+                "coroutine to its end"
+            )
         raise ConfigurationError("an AsyncGuard decorates coroutine functions; for a plain function take a Guard")
     if not coroutine and is_coroutine:
         raise ConfigurationError("a Guard decorates plain functions; for a coroutine function take an AsyncGuard")

@@ -320,6 +320,7 @@ class Block(BlockBase):
                     enclosing = enter(reservation)
                     try:
                         answer = fn(*args, **kwargs)
+                        self._check_answer(reservation, answer)
                         self._bind_call_id(reservation, answer)
                     except BaseException as error:
                         way = judge(reservation._booking, error, self._rejected)

@@ -1,6 +1,7 @@
 """Every misuse is refused early, by an error that says the mend."""
 
 import asyncio
+import functools
 import math
 from types import SimpleNamespace
 
@@ -18,6 +19,7 @@ from admission import (
     Reservation,
     Saturated,
     Usage,
+    current_reservation,
 )
 from admission.testing import FakePureTalk
 from admission.testing.transport import transport
@@ -77,6 +79,66 @@ def test_an_async_guard_refuses_plain_functions(kind, fn):
         getattr(guard, kind)()(fn)
 
 
+def wrapper_of(fn):
+    """Return a plain function around another, as many decorators make them."""
+
+    @functools.wraps(fn)
+    def wrapper(*args):
+        return fn(*args)
+
+    return wrapper
+
+
+UNRUN = {
+    "coroutine": ("coroutine", coroutine, "take an AsyncGuard"),
+    "callable coroutine": ("coroutine", functools.partial(CallableCoroutine()), "take an AsyncGuard"),
+    "generator": ("generator", lambda: (yield 1), "use a with block inside it"),
+    "async generator": ("async generator", lambda: async_generator(), "use a with block"),
+}
+
+
+@pytest.mark.parametrize("name", UNRUN)
+def test_what_a_function_would_dial_after_it_has_returned_is_refused(kind, name):
+    what, fn, mend = UNRUN[name]
+    with Guard(Provider(), account="acme") as guard:
+        dial = getattr(guard, kind)()(wrapper_of(fn))
+        with pytest.raises(ConfigurationError, match=rf"returned a {what}, .*{mend}"):
+            dial()
+        # It may have dialled before it returned that.
+        assert guard.status().pending == 1
+
+
+@pytest.mark.parametrize("way", ["placed", "cancel"])
+def test_a_function_that_said_what_became_of_its_dial_may_return_anything(way):
+    with Guard(Provider(), account="acme") as guard:
+
+        @guard.place()
+        def dial():
+            getattr(current_reservation(), way)()
+            return (event for event in ("ringing", "over"))
+
+        assert list(dial()) == ["ringing", "over"]
+
+
+def test_a_plain_function_that_runs_a_coroutine_to_its_end_is_one(kind):
+    async def one():
+        return 1
+
+    @functools.wraps(one)
+    def run():
+        return asyncio.run(one())
+
+    with Guard(Provider(), account="acme") as guard:
+        assert getattr(guard, kind)()(run)() == 1
+
+
+def test_an_async_guard_says_what_to_do_with_a_plain_function_around_a_coroutine_function(kind):
+    with pytest.raises(
+        ConfigurationError, match=rf"make it `async def` .*put @guard\.{kind}\(\) below .*take a Guard if"
+    ):
+        getattr(AsyncGuard(Provider(), account="acme"), kind)()(wrapper_of(coroutine))
+
+
 async def test_a_block_of_the_wrong_colour_is_refused_when_it_is_entered(kind):
     with (
         pytest.raises(ConfigurationError, match="belongs to an AsyncGuard: write `async with`"),
@@ -106,6 +168,16 @@ async def async_generator():
     yield 1
 
 
+class CallableGenerator:
+    def __call__(self):
+        yield 1
+
+
+class CallableAsyncGenerator:
+    async def __call__(self):
+        yield 1
+
+
 class Dialer:
     def dial(self):
         """Place a call."""
@@ -119,6 +191,8 @@ CELERY = SimpleNamespace(delay=print, apply_async=print, name="tasks.dial", run=
 NOT_FUNCTIONS = {
     "generator": (generator, "cannot tell when a generator's call is over; use a with block inside it"),
     "async generator": (async_generator, "cannot tell when a generator's call is over; use a with block inside it"),
+    "callable generator": (CallableGenerator(), "cannot tell when a generator's call is over"),
+    "callable async generator": (CallableAsyncGenerator(), "cannot tell when a generator's call is over"),
     "class": (Dialer, "is for functions; decorate the method of Dialer that places the call"),
     "staticmethod": (staticmethod(plain), "below @staticmethod, next to the function"),
     "classmethod": (classmethod(plain), "below @classmethod, next to the function"),
