@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import sys
 import threading
 import time
 import weakref
@@ -177,25 +178,12 @@ class HttpSource:
             UsageError: The answer cannot be used, or there was none within `timeout`.
             ConfigurationError: The key, the address or the client is wrong.
         """
-        if isinstance(self._client, httpx.Client):
-            raise ConfigurationError(
-                f"this {type(self).__name__} was given an httpx.Client, which AsyncGuard and afetch() cannot use: give "
-                "it an httpx.AsyncClient or none, or use Guard"
-            )
-        options = self._options()
-        if self._client is not None:
-            client = self._client
-            self._check_open(client)
-        else:
-            client = await self._loop_client()
-            options["extensions"] = {"trace": Handshake().trace}
+        handled = id(sys.exception())  # the caller's own, which stays as it is
         try:
-            async with asyncio.timeout(self._timeout), client.stream("GET", self._url, **options) as response:
-                body, coding = await aread_body(response)
-                spoil(response)
-        except Exception as exc:  # noqa: BLE001 - a client of the caller's may raise anything
-            raise self._fault(exc) from self._cause(exc)
-        return self._usage(response, body, coding)
+            return await self._aask()
+        except BaseException as exc:
+            _take_frames(exc, handled)
+            raise
 
     def rejected(self, exc: BaseException) -> CallRejected | None:
         """Tell whether an error of placing code says that the provider refused the call for concurrency.
@@ -238,6 +226,7 @@ class HttpSource:
             outcome = self._ask(line)
         except BaseException as exc:  # noqa: BLE001 - raised again in the thread that waits
             outcome = exc
+            _take_frames(exc)
         if not answer.set_running_or_notify_cancel():
             line.close()
             return
@@ -257,6 +246,27 @@ class HttpSource:
         try:
             with line.client.stream("GET", self._url, **options) as response:
                 body, coding = read_body(response, deadline)
+                spoil(response)
+        except Exception as exc:  # noqa: BLE001 - a client of the caller's may raise anything
+            raise self._fault(exc) from self._cause(exc)
+        return self._usage(response, body, coding)
+
+    async def _aask(self) -> Usage:
+        if isinstance(self._client, httpx.Client):
+            raise ConfigurationError(
+                f"this {type(self).__name__} was given an httpx.Client, which AsyncGuard and afetch() cannot use: give "
+                "it an httpx.AsyncClient or none, or use Guard"
+            )
+        options = self._options()
+        if self._client is not None:
+            client = self._client
+            self._check_open(client)
+        else:
+            client = await self._loop_client()
+            options["extensions"] = {"trace": Handshake().trace}
+        try:
+            async with asyncio.timeout(self._timeout), client.stream("GET", self._url, **options) as response:
+                body, coding = await aread_body(response)
                 spoil(response)
         except Exception as exc:  # noqa: BLE001 - a client of the caller's may raise anything
             raise self._fault(exc) from self._cause(exc)
@@ -356,3 +366,28 @@ class HttpSource:
                 f"no HTTP client can be made in this environment ({type(exc).__name__}): check the variables for "
                 "proxies (HTTPS_PROXY, ALL_PROXY, NO_PROXY) and certificates (SSL_CERT_FILE, SSL_CERT_DIR)"
             ) from exc
+
+
+def _take_frames(error: BaseException, known: int = 0) -> None:
+    """Take the frames that an error came through, and all that it chains: what shows tracebacks may show their locals.
+
+    Those of ours and of httpx hold the request with its key, and answers that may quote it.
+
+    Args:
+        error: The error.
+        known: The `id` of an error where the chain ends.
+    """
+    links: list[BaseException | None] = [error]
+    seen = {known, id(None)}
+    while links:
+        link = links.pop()
+        if link is None or id(link) in seen:
+            continue
+        seen.add(id(link))
+        link.__traceback__ = None
+        if link.__suppress_context__:
+            # It may be left out since it quotes the key.
+            link.__context__ = None
+        links += [link.__cause__, link.__context__]
+        if isinstance(link, BaseExceptionGroup):
+            links += link.exceptions

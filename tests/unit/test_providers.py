@@ -1,8 +1,10 @@
 """The other providers: what is asked, the shapes that they answer with, and everything that is no reading."""
 
+import asyncio
 import copy
 import json
 import pickle
+import socket
 from datetime import datetime
 
 import httpx
@@ -411,3 +413,89 @@ def test_no_secret_of_a_json_source_is_ever_shown(key, place, status, shape):
             source.fetch()
     shown = f"{caught.value} {caught.value!r} {vars(caught.value)} {caught.value.__cause__!r}"
     assert key.lower() not in shown.lower()
+
+
+# What shows tracebacks may show the locals of their frames.
+
+
+def shown_of(error):
+    """Return all that an error, those that it chains, and their frames, but for this file's, would show."""
+    links, texts = [error], []
+    while links:
+        link = links.pop()
+        if link is None:
+            continue
+        texts += [f"{link!r} {link.args!r}"]
+        trace = link.__traceback__
+        while trace is not None:
+            if trace.tb_frame.f_code.co_filename != __file__:
+                texts += [f"{trace.tb_frame.f_code.co_qualname} {trace.tb_frame.f_locals!r}"]
+            trace = trace.tb_next
+        links += [link.__cause__, link.__context__, *getattr(link, "exceptions", ())]
+    return texts
+
+
+def fails(kind):
+    def handle(request):
+        raise kind(f"no {KEY}" if kind is httpx.RemoteProtocolError else "no", request=request)
+
+    return handle
+
+
+def says(status, text):
+    return lambda _: httpx.Response(status, content=text)
+
+
+FAULTS = {
+    "401": says(401, f"no {KEY}"),
+    "500": says(500, f"no {KEY}"),
+    "garbage": says(200, f"no {KEY}"),
+    "time-out": fails(httpx.ReadTimeout),
+    "no connection": fails(httpx.ConnectError),
+    "an echo": fails(httpx.RemoteProtocolError),
+}
+LEAKY = {**MAKERS, "a key in the query": lambda **options: any_json(**options)}
+
+
+async def fault_of(source, colour):
+    with pytest.raises((UsageError, ConfigurationError)) as caught:
+        source.fetch() if colour == "sync" else await source.afetch()
+    return caught.value
+
+
+@pytest.mark.parametrize("kind", LEAKY)
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_no_frame_of_an_error_has_the_key(colour, kind, fault):
+    client = httpx.Client if colour == "sync" else httpx.AsyncClient
+    source = LEAKY[kind](client=client(transport=httpx.MockTransport(FAULTS[fault])))
+    assert [text for text in shown_of(await fault_of(source, colour)) if KEY in text] == []
+
+
+async def test_no_frame_has_the_key_where_nobody_listens(colour):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        error = await fault_of(Retell(KEY, base_url=address), colour)
+        assert isinstance(error.__cause__, httpx.ConnectError)
+        assert [text for text in shown_of(error) if KEY in text] == []
+
+
+async def test_a_reading_that_is_cancelled_shows_no_key_either():
+    async def hang(_):
+        await asyncio.Event().wait()
+
+    source = Retell(KEY, client=httpx.AsyncClient(transport=httpx.MockTransport(hang)))
+    with pytest.raises(TimeoutError) as caught:
+        async with asyncio.timeout(0.01):
+            await source.afetch()
+    assert [text for text in shown_of(caught.value) if KEY in text] == []
+
+
+async def test_an_error_that_the_caller_handles_keeps_its_frames(colour):
+    client = httpx.Client if colour == "sync" else httpx.AsyncClient
+    source = Retell(KEY, client=client(transport=httpx.MockTransport(FAULTS["time-out"])))
+    try:
+        {}["his own"]
+    except KeyError as own:
+        await fault_of(source, colour)
+        assert own.__traceback__ is not None
