@@ -26,6 +26,7 @@ from admission.errors import AdmissionError, CallRejected, ConfigurationError, U
 from admission.sources.addresses import MIN_SECRET_CHARS, checked_client, checked_timeout, origin
 from admission.sources.answers import Answer, Provider, hiding, refusal, retry_after, unpacked
 from admission.sources.connections import Handshake, Kept, Line, Process, aread_body, keep, let_go, read_body, spoil
+from admission.sources.masking import masked
 
 if TYPE_CHECKING:
     import ssl
@@ -244,7 +245,7 @@ class HttpSource:
         if line.own:
             options["extensions"] = {"trace": line.trace}
         try:
-            with line.client.stream("GET", self._url, **options) as response:
+            with masked(self._logged), line.client.stream("GET", self._url, **options) as response:
                 body, coding = read_body(response, deadline)
                 spoil(response)
         except Exception as exc:  # noqa: BLE001 - a client of the caller's may raise anything
@@ -265,9 +266,10 @@ class HttpSource:
             client = await self._loop_client()
             options["extensions"] = {"trace": Handshake().trace}
         try:
-            async with asyncio.timeout(self._timeout), client.stream("GET", self._url, **options) as response:
-                body, coding = await aread_body(response)
-                spoil(response)
+            with masked(self._logged):
+                async with asyncio.timeout(self._timeout), client.stream("GET", self._url, **options) as response:
+                    body, coding = await aread_body(response)
+                    spoil(response)
         except Exception as exc:  # noqa: BLE001 - a client of the caller's may raise anything
             raise self._fault(exc) from self._cause(exc)
         return self._usage(response, body, coding)
@@ -323,6 +325,12 @@ class HttpSource:
                 return None
             link = link.__cause__ or link.__context__
         return exc
+
+    def _logged(self, arg: object) -> object:
+        """Return an argument of httpx's log as it may be logged."""
+        if not isinstance(arg, httpx.URL):
+            return arg
+        return self._shown(str(arg.copy_with(query=None))) + ("?***" if arg.query else "")
 
     def _too_slow(self) -> UsageError:
         return UsageError(f"no full answer from {self._base_url} within {self._timeout:g} s")

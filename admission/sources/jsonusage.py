@@ -37,7 +37,8 @@ class JsonUsage(HttpSource):
     call, none once the account is full, and one that came earlier was not looked at when the guard asked.
 
     Args:
-        url: The address, http or https; it may have a query. The query's values are in no text of this package.
+        url: The address, http or https; it may have a query. The query's values are in no text of this package, nor
+            in what httpx logs of its requests.
         headers: Headers of the request, such as `{"Authorization": "Bearer ..."}`. Their values are in no text of
             this package, unless they are shorter than 4 characters.
         limit: The path of the limit, or the limit where the provider does not tell it.

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import gzip
+import logging
 import os
 import signal
 import socket
@@ -17,7 +18,7 @@ import httpx
 import pytest
 
 from admission import ConfigurationError, Usage, UsageError
-from admission.sources import PureTalk
+from admission.sources import JsonUsage, PureTalk
 from admission.sources.connections import Line
 from tests.integration.puretalk_kit import (
     BODY,
@@ -303,6 +304,17 @@ async def test_an_echo_of_the_request_shows_no_key(serve, read):
     with pytest.raises(UsageError, match="RemoteProtocolError") as caught:
         await read(source_of(server))
     assert KEY not in "".join(traceback.format_exception(caught.value))
+
+
+async def test_no_log_of_a_request_shows_a_key_in_its_address(serve, read, caplog):
+    server = serve()
+    with caplog.at_level(logging.DEBUG):
+        await read(
+            JsonUsage(f"{server.url}/usage?key={KEY}", {"X-Key": KEY}, limit=1, count="results.concurrency_count")
+        )
+    assert f"key={KEY}".encode() in server.requests[-1]
+    assert {record.name.partition(".")[0] for record in caplog.records} >= {"httpx", "httpcore"}
+    assert KEY not in caplog.text
 
 
 @pytest.mark.parametrize("follow", [False, True])

@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import json
+import logging
 import pickle
 import socket
 from datetime import datetime
@@ -359,6 +360,36 @@ def test_a_secret_in_the_path_is_not_shown_either():
     source = JsonUsage(f"https://a.test/{KEY}/usage", {"X-Key": KEY}, limit=1, count="n")
     assert "https://a.test/***/usage" in repr(source)
     assert str(source._url) == f"https://a.test/{KEY}/usage"
+
+
+@pytest.mark.parametrize("own", [{}, {"params": {"page": "1"}}], ids=["as it stands", "with more"])
+async def test_httpx_logs_no_query_of_a_reading(colour, caplog, own):
+    """And of other requests, with the same client too, what it always does."""
+    caplog.set_level(logging.DEBUG)
+    answer = {"data": {"limit": 5, "active": 2}, "at": STAMP}
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, json=answer))
+    if colour == "sync":
+        client = httpx.Client(transport=transport, **own)
+        any_json(client=client).fetch()
+    else:
+        client = httpx.AsyncClient(transport=transport, **own)
+        await any_json(client=client).afetch()
+    assert 'HTTP Request: GET https://api.example.com/usage/?*** "HTTP/1.1 200 OK"' in caplog.text
+    assert KEY not in caplog.text
+    asked = client.get("https://crm.test/leads", params={"page": "2"})
+    await asked if colour == "async" else None
+    assert "https://crm.test/leads?page=2" in caplog.text
+
+
+async def test_httpx_logs_no_secret_of_a_path(ask, caplog):
+    caplog.set_level(logging.DEBUG)
+
+    def make(**options):
+        return JsonUsage(f"https://a.test/{KEY}/usage", {"X-Key": KEY}, limit=1, count="n", **options)
+
+    assert await ask(make, {"n": 1}) == Usage(1, 1)
+    assert "HTTP Request: GET https://a.test/***/usage " in caplog.text
+    assert KEY not in caplog.text
 
 
 @pytest.mark.parametrize(
