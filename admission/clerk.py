@@ -130,7 +130,7 @@ class Clerk:
         self.clock = clock
         self._inbox: queue.SimpleQueue[tuple[Desk, Message] | tuple[str, list[str]] | None] = queue.SimpleQueue()
         self._later: deque[tuple[Desk, Message]] = deque()
-        """What may wait a moment; it is taken before anything of the inbox."""
+        """What may wait a moment, in order; it is taken before anything of the inbox."""
         self._lingering = False
         """Whether the thread will look into `_later` by itself, within `LINGER`."""
         self._thread: threading.Thread | None = None
@@ -153,9 +153,10 @@ class Clerk:
 
     def post(self, desk: Desk, message: Message) -> None:
         """Give a message to a desk. Safe in signal handlers and finalisers; never waits for the ledger."""
-        if self.store.lingers and isinstance(message, LATER) and not desk.line:
+        if self.store.lingers and isinstance(message, LATER):
+            # Also those that cannot wait: whatever a holder says must not overtake what it said before.
             self._later.append((desk, message))
-            if not self._lingering:
+            if desk.line or not self._lingering:
                 self._inbox.put(None)
         else:
             self._inbox.put((desk, message))

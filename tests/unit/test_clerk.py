@@ -1,0 +1,59 @@
+"""What the clerk makes of messages, replies and failures: its turns are run by hand, in this thread."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from admission import Policy
+from admission.clerk import Clerk
+from admission.core.desk import Desk
+from admission.core.messages import SayEnded, SayLeft, SayPlaced, SayRefused
+from admission.ledger.memory import BookStore
+from admission.testing import VirtualClock
+
+
+class Far(BookStore):
+    """Books that are worth a pause, as those of a server are."""
+
+    lingers = True
+
+
+class Office:
+    """A clerk over books whose thread is the test's own, and one desk."""
+
+    def __init__(self):
+        self.clock = VirtualClock()
+        self.clerk = Clerk(Far(self.clock), self.clock)
+        self.clerk._thread = threading.current_thread()  # a message starts no other
+        self.desk = self.open("p.0")
+
+    def open(self, process):
+        """Return one more desk."""
+        return Desk("acme", process, Policy(), source_timeout=5.0, fetch=lambda _: None, report=lambda *_, **__: None)
+
+
+@pytest.mark.parametrize("lines", [(0, 0), (1, 0), (0, 1), (1, 1)])
+def test_messages_of_a_holder_are_taken_in_order_however_long_the_line_is(monkeypatch, lines):
+    office = Office()
+    handled = []
+    monkeypatch.setattr(office.desk, "handle", lambda message, _: handled.append(message))
+    said = [SayPlaced("rid", 1.0, late=False), SayLeft("rid", 2.0, by_value=True), SayEnded("rid", placed=True)]
+    for message, office.desk.line in zip(said, (*lines, 0), strict=True):
+        office.clerk.post(office.desk, message)
+    refused = SayRefused("rid", 3.0, None)
+    office.clerk.post(office.desk, refused)
+    office.clerk._receive(0.0)
+    assert handled == [*said, refused]
+
+
+def test_who_waits_in_line_is_served_without_a_pause():
+    """What may wait a moment while nobody does rings the clerk at once where somebody stands in line."""
+    office = Office()
+    office.clerk._lingering = True
+    office.clerk.post(office.desk, SayEnded("rid", placed=True))
+    assert office.clerk._inbox.empty()
+    office.desk.line = 1
+    office.clerk.post(office.desk, SayEnded("another", placed=True))
+    assert not office.clerk._inbox.empty()
