@@ -381,8 +381,11 @@ class Clerk:
 
     def _failed(self, sent: list[tuple[Desk, Draft]], error: Exception) -> None:
         now = self.clock.now()
-        for desk in {id(desk): desk for desk, _ in sent}.values():
-            desk.failed([draft for owner, draft in sent if owner is desk], error, now)
+        unserved: dict[Desk, list[Draft]] = {}
+        for desk, draft in sent:
+            unserved.setdefault(desk, []).append(draft)
+        for desk, drafts in unserved.items():
+            desk.failed(drafts, error, now)
         self._retry_at = now + self._retry_after
         self._retry_after = min(RETRY_MOST, 2 * self._retry_after)
 

@@ -9,6 +9,7 @@ import pytest
 from admission import Policy
 from admission.clerk import Clerk
 from admission.core.desk import Desk
+from admission.core.drafts import Draft
 from admission.core.messages import SayEnded, SayLeft, SayPlaced, SayRefused
 from admission.ledger.memory import BookStore
 from admission.testing import VirtualClock
@@ -57,3 +58,20 @@ def test_who_waits_in_line_is_served_without_a_pause():
     office.desk.line = 1
     office.clerk.post(office.desk, SayEnded("another", placed=True))
     assert not office.clerk._inbox.empty()
+
+
+class Gone(list):
+    """A list that can be gone through once."""
+
+    def __iter__(self):
+        yield from super().__iter__()
+        self.clear()
+
+
+def test_a_batch_that_was_not_served_is_given_back_in_one_pass_in_its_order():
+    """However many desks it is of: a ledger that is away is tried twice a second."""
+    office = Office()
+    desks = [office.open(f"p.{number}") for number in range(3)]
+    drafts = {desk: [Draft(lambda _: None) for _ in range(2)] for desk in desks}
+    office.clerk._failed(Gone((desk, drafts[desk][turn]) for turn in range(2) for desk in desks), OSError("away"))
+    assert {desk: list(desk.outbox) for desk in desks} == drafts
