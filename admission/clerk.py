@@ -197,9 +197,12 @@ class Clerk:
 
     def drain_all(self) -> None:
         """Deliver what is noted, at the interpreter's exit."""
+        thread = self._thread
+        if thread is None or not thread.is_alive():
+            return  # nothing is under way, or only in the process that this one was forked from
         # A desk that was closed had its time already.
         desks = [desk for desk in list(self._desks.values()) if not desk.closed]
-        if self._thread is not None and desks:
+        if desks:
             left = self.drain(desks)
             if left:
                 logger.warning("admission: %d notes to the ledger could not be delivered before the exit", left)

@@ -11,7 +11,7 @@ import weakref
 
 import pytest
 
-from admission import AsyncGuard, Closed, ConfigurationError, Guard, MemoryLedger, Policy
+from admission import AsyncGuard, Closed, ConfigurationError, Guard, MemoryLedger, Policy, clerk
 from admission.process import PerProcess
 from tests.guards.colours import COLOURS, LOOK, Tasks, Threads, finish
 from tests.guards.forks import in_child, needs_fork
@@ -334,6 +334,28 @@ def test_no_reading_of_a_forked_child_is_left_to_a_loop_of_its_parent():
         await guard.close()
 
     asyncio.run(scenario())
+
+
+@needs_fork
+def test_a_forked_child_leaves_at_its_exit_what_is_its_parents_to_deliver(monkeypatch):
+    stage = Stage(Threads(), 1)
+    held = [stage.guard.guard.acquire()]  # its clerk goes on
+    drained = []
+    monkeypatch.setattr(clerk.Clerk, "drain", lambda self, _: drained.append(self) or 0)
+
+    def leave():
+        clerk._drain_at_exit()
+        unused = len(drained)
+        mine = Stage(Threads(), 1)
+        held.append(mine.guard.guard.acquire())
+        clerk._drain_at_exit()
+        return f"{unused} {[one is mine.ledger.clerk() for one in drained]}"
+
+    assert in_child(leave) == "0 [True]"
+    clerk._drain_at_exit()
+    assert stage.ledger.clerk() in drained
+    held.pop().cancel()
+    stage.guard.guard.close()
 
 
 # The interpreter's exit
