@@ -27,7 +27,7 @@ from admission.core.messages import (
     Want,
 )
 from admission.drivers import ThreadBox, run
-from admission.errors import ConfigurationError, Refused, Unavailable
+from admission.errors import ConfigurationError, Refused, Unavailable, UsageError
 from admission.ledger.wire import Kind, Outcome
 from admission.reservation import Reservation, enter, leave, required_call_id
 from admission.values import Holders, Status
@@ -288,7 +288,12 @@ class Guard(GuardBase):
     def _begin_reading(self, t0: int) -> None:
         reader = threading.Thread(target=self._read, args=(t0,), name="admission-reader", daemon=True)
         _READERS.add(reader)
-        reader.start()
+        try:
+            reader.start()
+        except RuntimeError as error:
+            # This is the clerk's thread, and the lack of another may pass.
+            failure = UsageError(f"no thread could be started to read the provider: {error}")
+            self._post(outcome_of(t0, failure))
 
     def _read(self, t0: int) -> None:
         began = self._clock.now()

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import threading
 from datetime import UTC, datetime
 
 import httpx
@@ -11,7 +12,7 @@ import pytest
 from admission import ConfigurationError, MemoryLedger, Policy, PureTalk, Saturated, Usage, UsageError, UsageUnavailable
 from admission.ledger import readings
 from admission.testing import FakePureTalk, serve
-from tests.guards.colours import COLOURS, Tasks, both_colours
+from tests.guards.colours import COLOURS, Tasks, Threads, both_colours
 from tests.guards.stage import Stage
 
 # Demand
@@ -336,6 +337,28 @@ async def test_failures_are_logged_with_their_facts(colour, caplog):
         assert record.admission_error == "down"
         assert record.admission_account == "acme"
         assert "could not be read: down" in record.getMessage()
+
+
+def test_a_reader_that_cannot_be_started_is_a_reading_that_failed(monkeypatch):
+    colour, start = Threads(), threading.Thread.start
+
+    def short(thread):
+        if thread.name == "admission-reader":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    async def scenario():
+        async with Stage(colour, 1) as stage:
+            with monkeypatch.context() as patched:
+                patched.setattr(threading.Thread, "start", short)
+                with pytest.raises(UsageUnavailable, match="can't start new thread"):
+                    await stage.guard.acquire(timeout=0)
+                (job,) = await stage.in_line(stage.guard.acquire(timeout=60))
+                await stage.pass_time(5)
+                assert not job.done
+            (await stage.outcome(job)).cancel()
+
+    colour.run(scenario())
 
 
 @pytest.mark.parametrize("colour", COLOURS)
