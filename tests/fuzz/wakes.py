@@ -43,6 +43,8 @@ class Box:
 class Channel:
     """What redis-py gives a listener: the messages of an input, then silence."""
 
+    connection_pool = None
+
     def __init__(self, messages: list[bytes]) -> None:
         self._left = [{"type": "subscribe", "data": 1}, *map(_message, messages)]
         self.silent = threading.Event()

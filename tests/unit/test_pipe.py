@@ -1,13 +1,20 @@
 """What a connection makes of errors that come under redis-py's hands."""
 
+import socket
+import threading
+from contextlib import contextmanager, suppress
+
 import pytest
 import redis
 
+from admission.ledger.redis import pipe as module
+from admission.ledger.redis.ear import Ear
 from admission.ledger.redis.pipe import Pipe, script_command
 from admission.ledger.requests import Ask, Beat, Who
 from admission.ledger.wire import ONLOOKER, Kind
 from tests.books import POLICY, entry
 from tests.guards.interrupts import Alarm
+from tests.waiting import wait_until
 
 COMMAND = [("PING",)]
 
@@ -60,3 +67,87 @@ def test_what_a_signal_has_raised_is_the_callers(use, error):
         use(broken(error))
     assert caught.value is error
     assert error.__cause__ is None
+
+
+class Stalled:
+    """A server that says a few bytes on every connection, and then nothing any more.
+
+    Attributes:
+        connections: The connections that it took.
+    """
+
+    def __init__(self, answer):
+        self.connections = []
+        self._answer = answer
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self):
+        with suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                self.connections.append(connection)
+                connection.sendall(self._answer)
+
+    def close(self):
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        for one in [self._listener, *self.connections]:
+            one.close()
+
+
+@contextmanager
+def patient(answer, **settings):
+    """Make a client without time-outs of a server that stalls; in the end whoever waits for that is cut off."""
+    server = Stalled(answer)
+    give_up = threading.Timer(60.0, server.close)
+    give_up.start()
+    try:
+        with redis.Redis(port=server.port, socket_timeout=None, socket_connect_timeout=None, **settings) as client:
+            yield server, client
+    finally:
+        give_up.cancel()
+        server.close()
+
+
+def test_a_server_that_takes_a_connection_and_says_nothing_holds_nobody_up(monkeypatch):
+    monkeypatch.setattr(module, "TIMEOUT", 0.1)
+    with patient(b"") as (_, client):
+        pipe = Pipe(client.connection_pool)
+        with pytest.raises(redis.TimeoutError):
+            pipe.connect()
+
+
+def test_a_server_that_stops_in_the_middle_of_a_reply_holds_nobody_up(monkeypatch):
+    monkeypatch.setattr(module, "TIMEOUT", 0.1)
+
+    def connect(connection):
+        connection._parser.on_connect(connection)
+
+    with patient(b"$10\r\nrun_id", redis_connect_func=connect) as (_, client):
+        pipe = Pipe(client.connection_pool)
+        with pytest.raises(redis.TimeoutError):
+            pipe.connect()
+
+
+def test_a_time_out_of_the_callers_own_is_kept():
+    with redis.Redis(socket_timeout=7, socket_connect_timeout=8) as client:
+        made = module.new_connection(client.connection_pool)
+        assert (made.socket_timeout, made.socket_connect_timeout) == (7, 8)
+
+
+class Clerk:
+    """A clerk that nobody calls."""
+
+
+def test_a_server_that_takes_a_connection_and_says_nothing_is_left_by_the_ear(monkeypatch):
+    monkeypatch.setattr(module, "TIMEOUT", 0.1)
+    with patient(b"") as (server, client):
+        ear = Ear(client, Clerk())
+        try:
+            wait_until(lambda: len(server.connections) > 1, timeout=50.0)
+        finally:
+            ear.stop()

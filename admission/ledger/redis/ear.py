@@ -11,7 +11,7 @@ from redis.cluster import RedisCluster
 from redis.exceptions import TimeoutError  # noqa: A004 - redis-py's own
 
 from admission.ledger import scripts
-from admission.ledger.redis.pipe import TIMEOUT, fault_of
+from admission.ledger.redis.pipe import TIMEOUT, fault_of, new_connection
 from admission.process import process_token
 
 if TYPE_CHECKING:
@@ -23,6 +23,30 @@ QUIET = 2.0
 """Seconds of silence after which the ear asks whether its connection still is one: nothing tells of a half-open one."""
 PAUSE = 0.5
 """Seconds between two tries to bring the ear back."""
+
+
+class _Own:
+    """Stands for the caller's pool where redis-py takes a connection from one: it is given one of our own.
+
+    Args:
+        pool: The caller's.
+    """
+
+    def __init__(self, pool: Any) -> None:
+        self._pool = pool
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._pool, name)
+
+    def get_connection(self, *_args: Any, **_settings: Any) -> Any:
+        """Return a new connection that is connected."""
+        connection = new_connection(self._pool)
+        connection.connect()
+        return connection
+
+    def release(self, connection: Any) -> None:
+        """Close a connection."""
+        connection.disconnect()
 
 
 class Ear:
@@ -71,6 +95,7 @@ class Ear:
         # What one node of a cluster is told to publish all of them do: so any that is there will do.
         is_cluster = isinstance(self._client, RedisCluster)
         pubsub = self._client.pubsub(**{"node": self._client.get_random_node()} if is_cluster else {})
+        pubsub.connection_pool = _Own(pubsub.connection_pool)
         try:
             pubsub.subscribe(self._channel)
             heard_at, asked = time.monotonic(), False

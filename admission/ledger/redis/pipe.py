@@ -10,7 +10,6 @@ from redis.exceptions import (
     ConnectionError,  # noqa: A004 - redis-py's own, which its callers expect
     RedisError,
     ResponseError,
-    TimeoutError,  # noqa: A004 - same
 )
 from redis.retry import Retry
 
@@ -61,11 +60,8 @@ class Pipe:
         """
         if self._connection is not None:
             return True
-        # Not from the pool: its connections are the caller's, and it would retry for seconds.
         # Texts come as bytes, whatever the caller's own connections do with theirs.
-        settings = self._pool.connection_kwargs | {"decode_responses": False} | self._settings
-        self._connection = self._pool.connection_class(**settings)
-        self._connection.retry = Retry(NoBackoff(), 0)
+        self._connection = new_connection(self._pool, **{"decode_responses": False} | self._settings)
         try:
             self._connection.connect()
         except Exception as error:
@@ -104,8 +100,6 @@ class Pipe:
         """
         connection = self._connection
         try:
-            if connection.socket_timeout is None and not connection.can_read(timeout=TIMEOUT):
-                raise TimeoutError(f"no reply within {TIMEOUT:g} s")  # noqa: TRY301 - as redis-py raises it
             return connection.read_response(disconnect_on_error=False)
         except ResponseError as error:
             return error
@@ -119,6 +113,20 @@ class Pipe:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.disconnect()
+
+
+def new_connection(pool: Any, **settings: Any) -> Any:
+    """Return a connection with a pool's settings, and others that differ, which is not connected yet.
+
+    It is not the pool's: those are the caller's, and would retry for seconds. It has a time-out, if the pool's have
+    none: a server that answers nothing, or half a reply, would hold up the ledger for ever.
+    """
+    connection = pool.connection_class(**pool.connection_kwargs | settings)
+    connection.retry = Retry(NoBackoff(), 0)
+    for name in ("socket_timeout", "socket_connect_timeout"):
+        if getattr(connection, name, None) is None:
+            setattr(connection, name, TIMEOUT)
+    return connection
 
 
 def fault_of(error: Exception) -> Exception:
