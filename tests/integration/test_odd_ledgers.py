@@ -108,6 +108,33 @@ def test_a_ledger_that_is_foreign_whatever_it_is_told_is_not_asked_without_a_pau
         assert len(asked) <= 5 + 2 * (time.monotonic() - began) / 0.05
 
 
+class NoToken(Exception):
+    """What a cloud's library raises where it gets no credentials: no error of redis-py's, nor of the system's."""
+
+
+def test_whatever_a_client_raises_as_it_connects_the_ledger_is_away(at, colour, open_store):
+    _, between, account = open_store
+    raises = []
+
+    def connect(connection):
+        if raises:
+            raise NoToken("the metadata service is busy")
+        connection.on_connect()
+
+    with client_of(between, redis_connect_func=connect) as client, side(colour, at, client, account) as guard:
+        lost = guard.acquire()
+        lost.placed("call-1")
+        guard.status()
+        raises.append(True)
+        between.up()
+        guard.ask("call_ended", call_id="call-1")
+        with pytest.raises(LedgerUnavailable, match="NoToken: the metadata service is busy") as raised:
+            guard.acquire(timeout=0.1)
+        assert isinstance(raised.value.cause.__cause__, NoToken)
+        raises.clear()
+        guard.check_whole()
+
+
 # Wake-up messages
 
 

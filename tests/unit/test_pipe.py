@@ -40,11 +40,25 @@ class Broken:
     def send_packed_command(self, *_args, **_settings):
         raise self.error
 
-    read_response = send_packed_command
+    connect = read_response = send_packed_command
+
+    def disconnect(self):
+        pass
+
+
+class Pool:
+    """A pool whose connections are broken."""
+
+    def __init__(self, error):
+        self.connection_kwargs = {}
+        self._error = error
+
+    def connection_class(self, **_settings):
+        return Broken(self._error)
 
 
 def broken(error):
-    pipe = Pipe(None)
+    pipe = Pipe(Pool(error))
     pipe._connection = Broken(error)
     return pipe
 
@@ -67,6 +81,20 @@ def test_what_a_signal_has_raised_is_the_callers(use, error):
         use(broken(error))
     assert caught.value is error
     assert error.__cause__ is None
+
+
+class Refused(Exception):
+    """Of somebody else's library."""
+
+
+@pytest.mark.parametrize("error", [Refused("no token"), RuntimeError("gone"), redis.TimeoutError("slow"), OSError(32)])
+def test_whatever_is_raised_in_the_clerks_thread_is_a_connection_that_failed(error):
+    pipe = broken(error)
+    for use in (lambda: pipe.run(COMMAND), pipe.connect):
+        with pytest.raises((redis.RedisError, OSError), match=str(error.args[0])) as caught:
+            use()
+        assert error in {caught.value, caught.value.__cause__}
+        assert pipe._connection is None
 
 
 class Stalled:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from hiredis import pack_command
@@ -16,7 +17,7 @@ from redis.retry import Retry
 from admission.ledger import scripts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from admission.ledger.requests import Request, Who
 
@@ -25,7 +26,7 @@ TIMEOUT = 2.0
 
 
 class Pipe:
-    """One connection to one server, for one thread.
+    """One connection to one server, for one thread: a caller's own only sends on it, and takes replies.
 
     Args:
         pool: Whose settings the connection is made with.
@@ -45,12 +46,9 @@ class Pipe:
         Raises:
             RedisError: The connection failed; any of the commands may have been run.
         """
-        try:
+        with self._whole():
             self.send(commands)
             return [self.reply() for _ in commands]
-        except (RedisError, OSError):
-            self.disconnect()
-            raise
 
     def connect(self) -> bool:
         """Connect if there is no connection, and learn the server's run id; return whether there was one.
@@ -60,18 +58,27 @@ class Pipe:
         """
         if self._connection is not None:
             return True
-        # Texts come as bytes, whatever the caller's own connections do with theirs.
-        self._connection = new_connection(self._pool, **{"decode_responses": False} | self._settings)
-        try:
+        with self._whole():
+            # Texts come as bytes, whatever the caller's own connections do with theirs.
+            self._connection = new_connection(self._pool, **{"decode_responses": False} | self._settings)
             self._connection.connect()
-        except Exception as error:
-            self.disconnect()
-            if (fault := fault_of(error)) is error:
-                raise
-            raise fault from error
         (info,) = self.run([("INFO", "server")])
         self.run_id = "" if isinstance(info, Exception) else _run_id(info)
         return False
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """Close the connection on any error, which is its own: this is no caller's thread, where a signal raises.
+
+        It need be none of redis-py's: what the client was given to connect with raises what it likes.
+        """
+        try:
+            yield
+        except Exception as error:
+            self.disconnect()
+            if isinstance(error, (RedisError, OSError)):
+                raise
+            raise _named(error) from error
 
     def send(self, commands: Sequence[tuple[Any, ...]]) -> None:
         """Send commands in one go.
@@ -135,7 +142,11 @@ def fault_of(error: Exception) -> Exception:
     What is of no such kind, a signal's handler has raised in a caller's thread: that is the caller's.
     """
     strange = type(error).__module__.partition(".")[0] in {"builtins", "hiredis"} and not isinstance(error, OSError)
-    return ConnectionError(f"{type(error).__name__}: {error}") if strange else error
+    return _named(error) if strange else error
+
+
+def _named(error: Exception) -> ConnectionError:
+    return ConnectionError(f"{type(error).__name__}: {error}")
 
 
 def _run_id(info: Any) -> str:
