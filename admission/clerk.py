@@ -12,6 +12,7 @@ import logging
 import math
 import queue
 import threading
+import time
 import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
@@ -139,6 +140,8 @@ class Clerk:
         self._active: dict[str, Desk] = {}
         self._sampled: weakref.WeakSet[Desk] = weakref.WeakSet()
         """Desks that ask how their account stands even if nothing is under way; that alone keeps no guard alive."""
+        self._out: dict[Draft, Desk] = {}
+        """What was taken out of the outboxes, until it is known what became of it."""
         self._retry_at: float | None = None
         """When the store is tried again, after it did not serve anybody."""
         self._retry_after = RETRY_FIRST
@@ -229,6 +232,8 @@ class Clerk:
             except Exception as error:  # whatever it is, nobody may wait for ever
                 logger.exception("admission: the clerk failed; its callers are told")
                 self._fail_all(error)
+                time.sleep(self._retry_after)  # and nobody may be busy with what fails again at once
+                self._retry_after = min(RETRY_MOST, 2 * self._retry_after)
 
     def _turn(self) -> bool:
         """Wait for work and do it; return whether any is left."""
@@ -334,6 +339,7 @@ class Clerk:
         for desk in self._active.values():
             if self._may_send_at(desk) > now:
                 continue
+            self._out |= dict.fromkeys(desk.outbox, desk)
             for draft, who, request in desk.take(now):
                 sent.append((desk, draft))
                 batch.append((desk.account, who, request))
@@ -344,8 +350,8 @@ class Clerk:
         except StoreDown as down:
             self._failed(sent, down.cause)
             return
-        self._retry_at, self._retry_after = None, RETRY_FIRST
         self._take_replies(sent, replies)
+        self._retry_at, self._retry_after = None, RETRY_FIRST
         for process, seat in self.store.offers():
             self._offer(process, [seat])
         if any(desk.callers.wants_ear for desk in self._active.values()):
@@ -359,6 +365,7 @@ class Clerk:
             if isinstance(reply, Exception):
                 unserved.setdefault(desk, ([], reply))[0].append(draft)
                 continue
+            self._out.pop(draft, None)
             desk.replied(draft, reply, now)
             if reply[0] != Code.FOREIGN:
                 understood.add(desk)
@@ -374,6 +381,7 @@ class Clerk:
                 self._hold_off(desk, now)
             else:
                 self._foreign.add(desk)
+        self._out.clear()
 
     def _may_send_at(self, desk: Desk) -> float:
         return self._held_off.get(desk, (-math.inf, 0.0))[0]
@@ -389,18 +397,27 @@ class Clerk:
             unserved.setdefault(desk, []).append(draft)
         for desk, drafts in unserved.items():
             desk.failed(drafts, error, now)
+        self._out.clear()
         self._retry_at = now + self._retry_after
         self._retry_after = min(RETRY_MOST, 2 * self._retry_after)
 
     def _fail_all(self, error: Exception) -> None:
+        """Tell whoever waits of a fault of our own, and keep the notes: nobody else will say what they say."""
         failure = AdmissionError(f"admission failed inside: {type(error).__name__}: {error}")
-        for desk in list(self._active.values()):
-            boxes = [want.box for want in desk.callers.wants.values()] + [
-                d.box for d in desk.outbox if d.box is not None
-            ]
+        left: dict[Desk, list[Draft]] = {desk: [] for desk in self._active.values()}
+        for draft, desk in self._out.items():
+            left.setdefault(desk, []).append(draft)
+        self._out.clear()
+        for desk, taken in left.items():
+            drafts = dict.fromkeys([*taken, *desk.outbox])
             desk.outbox.clear()
+            desk.outbox.put_first(draft for draft in drafts if draft.note)
+            boxes = [want.box for want in desk.callers.wants.values()]
+            boxes += [draft.box for draft in drafts if draft.box is not None and not draft.note]
             for box in boxes:
                 box.put(Failed(failure))
+            if any(draft.reads for draft in drafts):
+                desk.reader.lost(failure)
 
 
 _CLERKS: weakref.WeakSet[Clerk] = weakref.WeakSet()

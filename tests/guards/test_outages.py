@@ -2,7 +2,7 @@
 
 import pytest
 
-from admission import LedgerUnavailable, Saturated
+from admission import AdmissionError, LedgerUnavailable, Saturated
 from admission.clerk import StoreDown
 from tests.guards.colours import both_colours
 from tests.guards.stage import Stage
@@ -16,12 +16,14 @@ class Wire:
     Attributes:
         cut: No request comes through.
         deaf: So many exchanges come through whose replies are lost.
+        breaks: Whether the ledger itself stumbles over each exchange.
         refuses: So many exchanges in which each request is refused by itself, as by a server without memory.
         told: The verbs of the requests that came through.
     """
 
     def __init__(self, stage):
         self.cut = False
+        self.breaks = False
         self.deaf = 0
         self.refuses = 0
         self.told = []
@@ -31,6 +33,8 @@ class Wire:
     def exchange(self, batch):
         if self.cut:
             raise StoreDown(REFUSED)
+        if self.breaks:
+            raise ZeroDivisionError("ours")
         if self.refuses:
             self.refuses -= 1
             return [REFUSED] * len(batch)
@@ -146,6 +150,25 @@ async def test_news_of_calls_is_kept_until_the_ledger_is_back(colour):
         await recover(stage, wire)
         await stage.status(lambda status: (status.in_use, status.pending) == (1, 1))
         reservation.release()
+
+
+@both_colours
+async def test_a_fault_of_our_own_is_told_to_who_waits_and_loses_no_note(colour):
+    async with Stage(colour, 5) as stage:
+        await stage.read()
+        reservation = await stage.guard.acquire()
+        reservation.placed("call-1")
+        await stage.status()
+        wire = Wire(stage)
+        wire.breaks = True
+        told = stage.start(stage.guard.call_ended("call-1"))
+        for ask in (stage.guard.acquire, stage.guard.status, stage.guard.refresh):
+            with pytest.raises(AdmissionError, match="ours"):
+                await ask()
+        wire.breaks = False
+        assert await stage.outcome(told) is None
+        await stage.status(lambda status: status.in_use == 0)
+        reservation.ended()
 
 
 @both_colours

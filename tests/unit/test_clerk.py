@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
 
 import pytest
 
 from admission import Policy
+from admission import clerk as module
 from admission.clerk import Clerk
 from admission.core.desk import Desk
 from admission.core.drafts import Draft
 from admission.core.messages import SayEnded, SayLeft, SayPlaced, SayRefused
 from admission.ledger.memory import BookStore
+from admission.ledger.requests import AskStatus
 from admission.testing import VirtualClock
 
 
@@ -75,3 +78,59 @@ def test_a_batch_that_was_not_served_is_given_back_in_one_pass_in_its_order():
     drafts = {desk: [Draft(lambda _: None) for _ in range(2)] for desk in desks}
     office.clerk._failed(Gone((desk, drafts[desk][turn]) for turn in range(2) for desk in desks), OSError("away"))
     assert {desk: list(desk.outbox) for desk in desks} == drafts
+
+
+def say(office, *makes):
+    """Have the desk note what these make."""
+    office.clerk._active[office.desk.process] = office.desk
+    for make in makes:
+        office.desk.outbox.send(make)
+    return list(office.desk.outbox)
+
+
+def fail(office):
+    """Have the clerk fail as it sends what is noted."""
+    with pytest.raises(ZeroDivisionError) as caught:
+        office.clerk._exchange(office.clock.now())
+    office.clerk._fail_all(caught.value)
+
+
+def status(_):
+    return AskStatus()
+
+
+def test_a_note_that_cannot_be_made_takes_no_other_along():
+    office = Office()
+    noted = say(office, status, lambda _: 1 / 0, status)
+    fail(office)
+    assert list(office.desk.outbox) == noted
+
+
+def test_what_was_under_way_when_the_clerk_failed_is_sent_again(monkeypatch):
+    office = Office()
+    noted = say(office, status, status)
+    monkeypatch.setattr(office.clerk.store, "exchange", lambda _: 1 / 0)
+    fail(office)
+    assert list(office.desk.outbox) == noted
+
+
+def test_what_a_desk_fails_over_is_not_told_to_it_again(monkeypatch):
+    office = Office()
+    _, second = say(office, status, status)
+    monkeypatch.setattr(office.desk, "replied", lambda *_: 1 / 0)
+    fail(office)
+    assert list(office.desk.outbox) == [second]
+
+
+def test_a_clerk_that_fails_again_and_again_pauses(monkeypatch):
+    office = Office()
+    pauses, turns = [], iter(range(6))
+
+    def turn():
+        return any(1 / 0 for _ in turns)
+
+    monkeypatch.setattr(office.clerk, "_turn", turn)
+    monkeypatch.setattr(office.clerk, "_wait_idle", lambda: False)
+    monkeypatch.setattr(module, "time", SimpleNamespace(sleep=pauses.append))
+    office.clerk._run()
+    assert pauses == [0.05, 0.1, 0.2, 0.4, 0.5, 0.5]
