@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from contextlib import ExitStack
 
@@ -294,6 +295,27 @@ def test_a_slow_way_only_slows(opened, open_store):
         reservation.cancel()
     between.delay = 0.0
     opened.check_whole()
+
+
+def test_a_line_moves_without_a_thread_that_listens(guard, monkeypatch):
+    start, refused = threading.Thread.start, []
+
+    def short(thread):
+        if thread.name == "admission-ear":
+            refused.append(thread)
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", short)
+    held = fill(guard)
+    waiter = guard.submit("acquire", timeout=30)
+    guard.wait_waiting(1)
+    wait_until(lambda: refused)
+    held.pop().cancel()
+    waiter.result(20).cancel()
+    for reservation in held:
+        reservation.cancel()
+    guard.check_whole()
 
 
 # Redis has lost data

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from redis.cluster import RedisCluster
@@ -187,7 +188,9 @@ class RedisStore:
     def listen(self, clerk: Clerk) -> None:
         """Open the ear, or bring it back."""
         if self._ear is None or not self._ear.alive:
-            self._ear = Ear(self._client, clerk)
+            # Without a thread for it offers come with the beats, until the next exchange tries again.
+            with suppress(RuntimeError):
+                self._ear = Ear(self._client, clerk)
 
     def disconnect(self) -> None:
         """Close all connections."""
