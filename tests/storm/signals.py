@@ -14,6 +14,7 @@ import random
 import signal
 import sys
 import time
+import traceback
 from collections import Counter
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -115,6 +116,8 @@ def main_loop_dials(account: Account, limit: TimeLimit, dice: random.Random, sec
                     swallowed: list[dict[str, object]] = []
                     job = functools.partial(run_through, loop(), stuck, swallowed)
                     once(limit, job, tally, faults, "a signal in an event loop", noise, swallowed)
+            # A task that its loop has dropped keeps its slot, and these keep it.
+            job, swallowed = None, []
             faults += [*stuck, *account.ends_clean()]
             stuck.clear()
             heard = [one for one in noise.take() if not is_pythons_own(one)]
@@ -185,12 +188,19 @@ def once(limit: TimeLimit, job: Callable[[], object], tally, faults, kind, noise
         and came is None
         and not any(one.get("exception") is raised for one in swallowed)
         and not any(map(is_pythons_own, noise.heard))
+        and not came_in_a_reading(raised)
     ):
         faults.append(f"{raised!r} was swallowed at {place_of(raised)}")
     if raised is not None:
         tally.struck[kind, place_of(raised)] += 1
         raised.__traceback__ = None
     limit.raised = None
+
+
+def came_in_a_reading(raised: BaseException) -> bool:
+    """Whether a signal has raised in a task that reads the provider, to which it is the source's own error."""
+    frames = (frame for frame, _ in traceback.walk_tb(raised.__traceback__))
+    return isinstance(raised, Exception) and any(frame.f_code is AsyncGuard._read.__code__ for frame in frames)
 
 
 WAYS = {"threads": main_thread_dials, "tasks": main_loop_dials}
