@@ -136,13 +136,13 @@ def test_no_lane_is_out_of_order_gets_too_much_or_waits_for_nothing(seed):
     play(random.Random(seed), 400)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(dice=st.randoms(use_true_random=False))
 def test_nor_in_what_hypothesis_finds(dice):
     play(dice, 60)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     weights=st.lists(st.integers(1, 50), min_size=2, max_size=5),
     limit=st.sampled_from((1, 4, 20)),
@@ -162,7 +162,7 @@ def test_shares_follow_weights_within_five_percent_over_a_thousand_grants(weight
         assert abs(grants[f"lane{number}"] - 1_000 * weight / sum(weights)) <= 50
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(weights=st.lists(st.integers(1, 9), min_size=3, max_size=5))
 def test_the_share_of_an_idle_lane_goes_to_the_others_by_weight(weights):
     lanes = {f"lane{number}": {"weight": 1_000 * weight} for number, weight in enumerate(weights)}
@@ -181,7 +181,7 @@ def test_the_share_of_an_idle_lane_goes_to_the_others_by_weight(weights):
         assert abs(grants[f"lane{number}"] - 500 * weight / sum(weights[1:])) <= 25
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     priorities=st.lists(st.integers(0, 4), min_size=2, max_size=4),
     promote=st.sampled_from((1_000, 3_000)),

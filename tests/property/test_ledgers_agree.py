@@ -463,7 +463,6 @@ def test_seeded_traces(client, seed):
 
 @settings(
     max_examples=10 * LENGTH,
-    deadline=None,
     # No shrinking: a trace is no shorter for it, and what led to a difference is told.
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],

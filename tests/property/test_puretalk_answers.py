@@ -8,7 +8,7 @@ from datetime import datetime
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from admission import ConfigurationError, Usage, UsageError
@@ -17,9 +17,6 @@ from admission.sources.answers import Answer, hiding, retry_after, unpacked
 from admission.sources.puretalk import read_usage
 
 KEY = "pt-live-0123456789abcdef"
-
-# How fast a loaded machine makes its examples is not what is tested.
-patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 scalars = st.one_of(
     st.none(),
@@ -143,7 +140,6 @@ def parsed(body, status=200, headers=None, key=KEY):
         return checked(exc, key)
 
 
-@patient
 @given(good)
 def test_a_good_answer_is_read_as_it_stands(outcome, answer):
     results = answer["results"]
@@ -154,7 +150,6 @@ def test_a_good_answer_is_read_as_it_stands(outcome, answer):
     )
 
 
-@patient
 @given(good, st.sampled_from(["", "err", "results", "concurrency_limit", "concurrency_count", "timestamp"]), values)
 def test_any_value_in_place_of_any_field(outcome, answer, field, value):
     if not field:
@@ -169,7 +164,6 @@ def test_any_value_in_place_of_any_field(outcome, answer, field, value):
         assert 0 <= value <= 1_000_000
 
 
-@patient
 @given(good, st.sampled_from(["err", "results", "concurrency_limit", "concurrency_count", "timestamp"]), values)
 def test_a_field_given_twice_is_never_believed(answer, field, value):
     first, second = json.dumps(value), json.dumps(answer.get(field, answer["results"].get(field)))
@@ -177,13 +171,12 @@ def test_a_field_given_twice_is_never_believed(answer, field, value):
     assert isinstance(parsed(body.encode()), UsageError)
 
 
-@settings(patient, max_examples=50)
+@settings(max_examples=50)
 @given(good, st.dictionaries(st.text().filter(lambda name: name not in {"err", "results"}), values))
 def test_fields_that_nobody_asked_for_are_passed_over(answer, more):
     assert isinstance(parsed(json.dumps({**more, **answer}).encode()), Usage)
 
 
-@patient
 @given(good, st.data())
 def test_an_answer_cut_short_is_no_answer(answer, data):
     body = json.dumps(answer).encode()
@@ -191,7 +184,7 @@ def test_an_answer_cut_short_is_no_answer(answer, data):
 
 
 @given(statuses, st.binary(min_size=1), st.sampled_from([0, 100, 2**20 - 1, 2**20, 2**20 + 1, 3 * 2**20]))
-@settings(patient, max_examples=60)
+@settings(max_examples=60)
 def test_any_bytes_up_to_megabytes(outcome, status, repeated, size):
     body = (repeated * (size // len(repeated) + 1))[:size]
     assert outcome(httpx.Response(status, stream=Chunks(body))).status == status
@@ -201,18 +194,16 @@ def test_any_bytes_up_to_megabytes(outcome, status, repeated, size):
     st.sampled_from([b"[", b'{"a":', b'[{"":', b'"', b"1", b"-", b"\\u", b" ", b"\xc3", KEY.encode()]),
     st.integers(0, 2**20),
 )
-@settings(patient, max_examples=40)
+@settings(max_examples=40)
 def test_the_same_thing_over_and_over(token, count):
     assert isinstance(parsed((token * count)[: 2**20]), UsageError)
 
 
-@patient
 @given(tokens)
 def test_any_soup_of_json(soup):
     assert isinstance(parsed(soup.encode()), UsageError)
 
 
-@patient
 @given(st.sampled_from(["gzip", "deflate", "identity", "br", ""]) | header_text, st.binary(), st.booleans())
 def test_any_coding(outcome, coding, body, packed):
     body = gzip.compress(body) if packed else body
@@ -220,7 +211,6 @@ def test_any_coding(outcome, coding, body, packed):
     assert isinstance(outcome(httpx.Response(200, headers=headers, stream=Chunks(body))), UsageError)
 
 
-@patient
 @given(st.binary(), st.text())
 def test_unpacking_never_raises_and_never_swells(body, coding):
     for any_coding in ("gzip", "deflate", coding):
@@ -228,21 +218,18 @@ def test_unpacking_never_raises_and_never_swells(body, coding):
         assert plain is None or len(plain) <= max(len(body), 1024 * 1024 + 1)
 
 
-@patient
 @given(statuses, times, times, st.binary())
 def test_any_retry_after(outcome, status, told, sent, body):
     headers = [(b"Retry-After", told.encode("latin-1")), (b"Date", sent.encode("latin-1"))]
     outcome(httpx.Response(status, headers=headers, stream=Chunks(body)))
 
 
-@patient
 @given(times | st.text(), times | st.text())
 def test_retry_after_is_in_range_or_none(told, sent):
     seconds = retry_after({"retry-after": told, "date": sent})
     assert seconds is None or 0 <= seconds <= 3600
 
 
-@patient
 @given(
     statuses,
     header_text
@@ -253,7 +240,6 @@ def test_any_redirect(outcome, status, location):
     assert not isinstance(outcome(httpx.Response(status, headers=headers)), Usage)
 
 
-@patient
 @given(
     st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=8, max_size=40).map("pt-".__add__),
     statuses,

@@ -814,9 +814,7 @@ def _rule_of(action: str) -> Callable[[Machine, st.DataObject], None]:
 RuleMachine = type("RuleMachine", (Machine,), {action: _rule_of(action) for action in WEIGHTS})
 
 TestRuleMachine = RuleMachine.TestCase
-TestRuleMachine.settings = settings(
-    max_examples=80, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
-)
+TestRuleMachine.settings = settings(max_examples=80, stateful_step_count=50, suppress_health_check=list(HealthCheck))
 
 
 @pytest.mark.parametrize("first", range(0, 160, 40))

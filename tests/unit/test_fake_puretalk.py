@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from admission.errors import CallRejected, ConfigurationError
@@ -364,7 +364,6 @@ def test_busy_follows_the_limit_and_never_passes_one(make, clock):
     assert fake.busy(change) == pytest.approx(25 / 30)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     limit=st.integers(1, 4),
     lag=st.integers(0, 7),

@@ -10,7 +10,7 @@ from datetime import datetime
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from admission import CallRejected, ConfigurationError, Guard, Usage, UsageError
@@ -424,7 +424,6 @@ def test_arguments_that_cannot_work_are_refused_without_showing_them(arguments, 
     assert KEY not in f"{caught.value!r} {caught.value.__cause__!r}"
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=8, max_size=40).map("k-".__add__),
     st.sampled_from(["header", "bearer", "query"]),

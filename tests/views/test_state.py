@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from admission import Lane, LaneStatus, Policy, Status
@@ -31,7 +31,6 @@ def test_the_parts_of_what_is_in_use():
     assert (parts.held, parts.covered, parts.untracked, parts.pending) == (7, 3, 3, 4)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(*[st.integers(0, 50)] * 5)
 def test_the_parts_always_add_up(count, held, pending, covered, waiting):
     in_use = max(count, held) + pending
