@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import itertools
-import logging
 from collections import deque
 from http import HTTPStatus
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
@@ -18,6 +17,7 @@ from admission.core.messages import Fetched, Message, SayEnded, SetPause, Want
 from admission.errors import CallRejected, Closed, ConfigurationError, UsageError
 from admission.ledger.memory import MemoryLedger
 from admission.ledger.wire import Kind, Outcome
+from admission.log import logger
 from admission.process import PerProcess, process_token
 from admission.reservation import encloses
 from admission.schedule import Schedule
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from admission.schedule import Stop, Wait
     from admission.sources.protocol import Source
 
-logger: logging.Logger = logging.getLogger("admission")
 
 _GUARDS = itertools.count()
 """Numbers the guards of this process, forked children too: they have another `process_token`."""

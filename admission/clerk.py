@@ -8,7 +8,6 @@ is under way, and begins again with the next message.
 from __future__ import annotations
 
 import atexit
-import logging
 import math
 import queue
 import threading
@@ -22,6 +21,7 @@ from admission.core.messages import LATER, Failed, Flush, Message
 from admission.drivers import ThreadBox
 from admission.errors import AdmissionError
 from admission.ledger.wire import Code
+from admission.log import logger
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from admission.ledger.requests import Request, Who
     from admission.ledger.wire import Wire
 
-logger: logging.Logger = logging.getLogger("admission")
 
 IDLE = 5.0
 """Real seconds without work after which the thread ends."""

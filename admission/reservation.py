@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import hashlib
-import logging
 import os
 import threading
 import time
@@ -18,6 +17,7 @@ from admission.core.exits import ByValue, Exit, RefusedCall, Unknown, Unplaced
 from admission.core.messages import SayEnded, SayLeft, SayPlaced, SayRefused
 from admission.errors import ConfigurationError
 from admission.ledger.wire import Kind
+from admission.log import logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from admission.clocks import Clock
     from admission.core.messages import Booking, Message, Want
 
-logger: logging.Logger = logging.getLogger("admission")
 
 LONGEST_CALL_ID = 200
 

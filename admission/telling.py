@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import itertools
 import logging
-import signal
 import time
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
@@ -37,6 +36,7 @@ from admission.hooks import (
 )
 from admission.hooks import Refused as RefusedEvent
 from admission.ledger.wire import DEFAULT
+from admission.log import by_signal, logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from admission.hooks import Event, Hook
     from admission.ledger.wire import Kind
 
-logger: logging.Logger = logging.getLogger("admission")
 
 INFO, WARNING = logging.INFO, logging.WARNING
 
@@ -228,7 +227,7 @@ class Telling:
             try:
                 hooked.call(event)
             except caught as error:
-                if caught is Exception and _by_signal(error):
+                if caught is Exception and by_signal(error):
                     raise
                 failed = self._failed(hooked, error)
                 for other in self._hooks:
@@ -249,14 +248,3 @@ class Telling:
             facts = {"account": failed.account, "hook": failed.hook, "failures": failed.failures}
             self._log("hook_failed", EVENTS["hook_failed"], facts, error)
         return failed
-
-
-def _by_signal(error: BaseException) -> bool:
-    """Whether a signal's handler raised this while a hook ran: then it is meant for the caller."""
-    handlers = {getattr(signal.getsignal(number), "__code__", None) for number in signal.valid_signals()}
-    trace = error.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code in handlers:
-            return True
-        trace = trace.tb_next
-    return False

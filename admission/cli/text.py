@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
@@ -71,7 +72,9 @@ class _Saying(logging.Handler):
         message = record.getMessage()
         if message != self._last:
             self._last = message
-            say(message.removeprefix("admission: "))
+            # Where nobody can hear it any more, the command goes on.
+            with suppress(OSError, AttributeError):
+                say(message.removeprefix("admission: "))
 
 
 def log_to_stderr(*, on: bool) -> None:

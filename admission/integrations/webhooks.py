@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hmac
 import json
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -14,6 +13,7 @@ from urllib.parse import parse_qs
 from admission.aguard import AsyncGuard
 from admission.errors import ConfigurationError
 from admission.guard import Guard
+from admission.log import logger
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
@@ -23,8 +23,6 @@ Check: TypeAlias = "Callable[[Mapping[str, str], bytes], bool]"
 
 MAX_BODY = 1024 * 1024
 """Bytes of the longest body that is read; end-of-call reports carry transcripts."""
-
-logger: logging.Logger = logging.getLogger("admission")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,7 @@
 """The ledger is away, or loses replies: nothing is admitted, what was noted is kept, nothing is booked twice."""
 
+import logging
+
 import pytest
 
 from admission import AdmissionError, LedgerUnavailable, Saturated
@@ -234,3 +236,26 @@ async def test_an_outage_is_logged_once(colour, caplog):
         assert sum(record.event == "ledger_down" for record in caplog.records) == 1
         await recover(stage, wire)
         await stage.status(lambda status: status.in_use == 0)
+
+
+@both_colours
+async def test_a_log_that_fails_stops_nobody(colour):
+    """Records are logged in the ledger's one thread: a filter of the application that raises must not end it."""
+
+    def fails(_record):
+        raise RuntimeError("no request is under way")
+
+    log = logging.getLogger("admission")
+    log.addFilter(fails)
+    try:
+        async with Stage(colour, 1) as stage:
+            wire = Wire(stage)
+            for fault in ("cut", "breaks"):
+                setattr(wire, fault, True)
+                with pytest.raises(AdmissionError):
+                    await stage.guard.acquire(timeout=0)
+                setattr(wire, fault, False)
+                await recover(stage, wire)
+            (await stage.guard.acquire(timeout=5)).cancel()
+    finally:
+        log.removeFilter(fails)

@@ -144,6 +144,22 @@ def test_log_records_are_said_once_while_they_repeat(capsys):
     assert capsys.readouterr().err == "admission: down\nadmission: up\nadmission: down\n"
 
 
+@pytest.mark.parametrize("fault", [OSError("no space left on device"), None])
+def test_a_command_goes_on_where_nobody_hears_its_log(monkeypatch, fault):
+    class Gone:
+        def write(self, _text):
+            raise fault
+
+    logger = logging.getLogger("admission")
+    former = logger.handlers[:], logger.propagate
+    try:
+        log_to_stderr(on=True)
+        monkeypatch.setattr("sys.stderr", Gone() if fault else None)
+        logger.warning("down")
+    finally:
+        logger.handlers[:], logger.propagate = former
+
+
 def test_a_table_is_aligned():
     assert table([("a", "1"), ("long", "2"), ("", "")]) == "a     1\nlong  2\n"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -12,12 +11,12 @@ from redis.exceptions import TimeoutError  # noqa: A004 - redis-py's own
 
 from admission.ledger import scripts
 from admission.ledger.redis.pipe import TIMEOUT, fault_of, new_connection
+from admission.log import logger
 from admission.process import process_token
 
 if TYPE_CHECKING:
     from admission.clerk import Clerk
 
-logger: logging.Logger = logging.getLogger("admission")
 
 QUIET = 2.0
 """Seconds of silence after which the ear asks whether its connection still is one: nothing tells of a half-open one."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +27,7 @@ from admission.ledger.checks import Garbled
 from admission.ledger.redis.ear import Ear
 from admission.ledger.redis.pipe import Pipe, script_command
 from admission.ledger.redis.spare import RedisWay, Spare
+from admission.log import logger
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from admission.ledger.requests import Request, Run, Who
     from admission.ledger.wire import Wire
 
-logger: logging.Logger = logging.getLogger("admission")
 
 ELSEWHERE = (MovedError, AskError, ClusterDownError, TryAgainError)
 """What a node of a cluster says of slots that it does not have, or not yet."""
