@@ -403,7 +403,7 @@ class Desk:
             if draft.box is not None and (is_final or draft.want is not None or not draft.failed):
                 draft.box.put(Failed(error) if is_final else LedgerDown(error))
             draft.failed = True
-            if draft.note:
+            if draft.note or draft.verb == Jumped.verb:
                 kept.append(draft)
             elif draft.reads:
                 self.reader.lost(error)

@@ -110,8 +110,21 @@ def test_a_clock_that_jumped_is_reported_and_told():
     head = office.head()._replace(now=int((AT + office.now + 5) * 1000))
     office.desk.replied(draft, [*head, *office.tail(request)], office.now)
     assert office.reports == [("clock_jumped", {"account": "acme", "seconds": 5.0})], "in milliseconds, less the drift"
-    assert [draft.note for draft in office.desk.outbox] == [False]
     assert office.sent() == [Jumped()]
+
+
+def test_a_clock_that_jumped_is_told_until_the_ledger_has_heard_it_or_is_in_another_epoch():
+    office = Office()
+    office.say(GetStatus(Box())).reply()
+    office.say(GetStatus(Box()))
+    ((draft, _, request),) = office.take()
+    head = office.head()._replace(now=int((AT + office.now + 3600) * 1000))
+    office.desk.replied(draft, [*head, *office.tail(request)], office.now)
+    for _ in range(2):
+        office.fail(OSError("refused"))
+    assert Jumped() in office.reply(Code.FOREIGN, epoch=8, since=0)
+    assert Jumped() not in office.sent(), "that would begin one more"
+    assert office.events().count("clock_jumped") == 1
 
 
 def test_a_clock_that_was_set_back_is_reported_by_how_much():
