@@ -250,7 +250,7 @@ class Desk:
 
     def wake_at(self) -> float | None:
         """Return when `tick` has something to do, or `None` while nothing is under way."""
-        if self.closed and not self.callers.wants and not self.own.any_open():
+        if self.closed and not self.callers.wants and not self.own.bookings:
             return None
         times = [self._beat_at, self.handovers.wake_at()]
         if self.callers.wants:
@@ -294,7 +294,7 @@ class Desk:
 
     def _beat(self, now: float) -> None:
         self.own.drop_settled(now)
-        if not self.callers.wants and not self.own.any_open():
+        if not self.callers.wants and not self.own.must_be_heard(now):
             self._beat_at = None
             return
         self._beat_at = now + self.beat_every

@@ -93,9 +93,12 @@ class OwnBooks:
         for rid in settled:
             del self.bookings[rid]
 
-    def any_open(self) -> bool:
-        """Whether a block is open."""
-        return any(booking.open for booking in self.bookings.values())
+    def must_be_heard(self, now: float) -> bool:
+        """Whether a block is open, or was left so that its dial may still be accepted, as after an error.
+
+        What was accepted before a ledger lost its data, a new epoch waits for; this it must be told of.
+        """
+        return any(b.open or now < b.settle_at - b.policy.visibility_lag for b in self.bookings.values())
 
     def to_list(self, now: float) -> list[Booking]:
         """Return what every beat lists: place blocks whose dial may still come, and holds that were placed late."""

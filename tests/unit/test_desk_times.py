@@ -101,6 +101,21 @@ def test_a_process_beats_while_a_block_is_open(opens):
     assert (office.desk.wake_at() is not None) is opens
 
 
+def test_a_process_beats_on_for_a_block_that_an_error_has_left():
+    """Nobody else knows of its dial, which may be accepted yet, where the ledger loses its data."""
+    office = Office()
+    office.grants()
+    office.say(SayLeft("rid", office.now, by_value=False))
+    for _ in range(9):
+        assert len(beats(office.tick(1).sent())) == 1
+    office.say(GetStatus(Box()))
+    office.reply(Code.FOREIGN, epoch=8, since=0)
+    (told, *_) = beats(office.sent())
+    assert [(entry.rid, entry.open) for entry in told.entries] == [("rid", 0)]
+    office.tick(1).sent()
+    assert office.desk.wake_at() is None
+
+
 def test_what_was_left_and_is_settled_is_not_told_again():
     office = Office()
     office.grants()

@@ -157,15 +157,22 @@ def test_only_what_is_still_booked_is_listed():
 def test_what_is_open_is_kept_for_ever():
     books = Books()
     assert books.is_kept(OVER + 1_000)
-    assert books.any_open()
+    assert books.must_be_heard(OVER + 1_000)
 
 
-def test_one_open_block_among_others_is_open():
+def test_one_open_block_among_others_is_heard():
     books = Books()
     books.left()
-    assert not books.any_open()
+    assert not books.must_be_heard(CLAIM + 1)
     books.add(granted(Want(Box(), "s2", "r2", "bulk", Kind.PLACE, POLICY, CLAIM, None, join=True), CLAIM))
-    assert books.any_open()
+    assert books.must_be_heard(CLAIM + 1)
+
+
+def test_a_block_that_was_left_by_an_error_is_heard_until_its_dial_can_come_no_more():
+    books = Books()
+    books.left(by_value=False)
+    assert books.must_be_heard(DEADLINE - 0.001)
+    assert not books.must_be_heard(DEADLINE)
 
 
 @pytest.mark.parametrize("kind", [Kind.HOLD, Kind.PLACE, Kind.TRACK])
