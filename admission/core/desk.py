@@ -48,7 +48,7 @@ from admission.core.outbox import Outbox
 from admission.core.ownbooks import OwnBooks
 from admission.core.reader import Reader
 from admission.core.samples import Samples
-from admission.core.spans import booking_spans, millis, wait_ms, wire_policy
+from admission.core.spans import age_ms, booking_spans, wait_ms, wire_policy
 from admission.core.states import MOST_HOLDERS, holders_to, status_to
 from admission.errors import Closed, ConfigurationError
 from admission.ledger.replies import HEAD, Head
@@ -151,7 +151,7 @@ class Desk:
                 self._refused(message, now)
             case TellStarted(box, rid, call_id, at):
                 spans = self.policy.lag, self.policy.duration
-                self.outbox.send(lambda t: Started(rid, call_id, millis(t - at), *spans), _done(box), box)
+                self.outbox.send(lambda t: Started(rid, call_id, age_ms(t - at), *spans), _done(box), box)
             case TellEnded(box, call_id):
                 self.own.call_ended(call_id)
                 self.outbox.send(lambda _: CallEnded(call_id), _done(box), box)
@@ -235,7 +235,7 @@ class Desk:
         seat = again.seat if again else ""
         retry_after = wait_ms(note.retry_after)
         terms = (int(again.kind), *booking_spans(again.policy)) if again else (0, 0, 0, 0)
-        self.outbox.send(lambda t: Refuse(note.rid, millis(t - note.at), retry_after, seat, lane, *terms), want=again)
+        self.outbox.send(lambda t: Refuse(note.rid, age_ms(t - note.at), retry_after, seat, lane, *terms), want=again)
 
     def _waiting_since(self) -> float | None:
         return self.callers.waiting_since()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from admission.core.messages import Booking, SayEnded, SayLeft, SayPlaced, Want
-from admission.core.spans import booking_spans, millis
+from admission.core.spans import age_ms, booking_spans, millis
 from admission.ledger.requests import Ended, Entry, Leave, Placed
 from admission.ledger.wire import DEFAULT, Kind
 
@@ -68,7 +68,7 @@ class OwnBooks:
         timeout, lag, _ = booking_spans(booking.policy)
 
         def make(now: float) -> Request:
-            age, claimed = millis(now - note.at), millis(now - booking.granted_at)
+            age, claimed = age_ms(now - note.at), age_ms(now - booking.granted_at)
             left = max(1, millis(booking.until - now))
             late, leaving = int(note.late), int(note.leaving)
             return Placed(
@@ -136,7 +136,7 @@ def _worth_keeping(booking: Booking, now: float) -> bool:
 
 
 def _leave(rid: str, at: float, *, by_value: bool) -> Make:
-    return lambda now: Leave(rid, millis(now - at), int(by_value))
+    return lambda now: Leave(rid, age_ms(now - at), int(by_value))
 
 
 def _ended(rid: str, call_id: str) -> Make:
@@ -149,7 +149,7 @@ def _entry(booking: Booking, now: float) -> Entry:
         rid=booking.rid,
         lane=booking.lane,
         kind=int(booking.kind),
-        claimed=millis(now - booking.granted_at),
+        claimed=age_ms(now - booking.granted_at),
         timeout=timeout,
         lag=lag,
         placed=int(booking.placed),

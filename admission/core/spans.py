@@ -13,8 +13,13 @@ if TYPE_CHECKING:
 
 
 def millis(seconds: float) -> int:
-    """Return whole milliseconds, rounded up, so that no span on the wire is shorter than it was."""
+    """Return whole milliseconds, rounded up, so that no span on the wire is shorter than it is."""
     return math.ceil(seconds * 1000 - 1e-6)
+
+
+def age_ms(seconds: float) -> int:
+    """Return whole milliseconds of an age, rounded down, so that nothing seems to have happened before it did."""
+    return math.floor(seconds * 1000 + 1e-6)
 
 
 def wait_ms(seconds: object) -> int:

@@ -175,6 +175,14 @@ def test_a_block_that_was_left_by_an_error_is_heard_until_its_dial_can_come_no_m
     assert not books.must_be_heard(DEADLINE)
 
 
+def test_nothing_is_told_to_have_happened_before_it_did():
+    """Else a reading from before would cover it."""
+    for ago in (0.0, 0.0001, 0.0011, 0.0019):
+        assert Books().placed(CLAIM + 1, sent_at=CLAIM + 1 + ago).age == int(ago * 1000)
+        assert Books().left(CLAIM + 1, sent_at=CLAIM + 1 + ago).age == int(ago * 1000)
+        assert Books().listed(CLAIM + ago).claimed == int(ago * 1000)
+
+
 @pytest.mark.parametrize("kind", [Kind.HOLD, Kind.PLACE, Kind.TRACK])
 def test_what_was_left_is_kept_until_its_settle_time(kind):
     books = Books(kind)
