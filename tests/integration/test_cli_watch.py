@@ -96,6 +96,16 @@ def test_a_signal_restores_the_terminal(env, signum):
         assert terminal.settings()[:4] == before[:4]
 
 
+def test_ctrl_backslash_restores_the_terminal(env):
+    with Terminal("watch", env=env) as terminal:
+        before = terminal.settings()
+        terminal.read_until("of ?")
+        terminal.press(b"\x1c")
+        assert terminal.finish() == 128 + signal.SIGQUIT
+        assert OUT_OF_THE_ALTERNATE_SCREEN in terminal.screen
+        assert terminal.settings()[:4] == before[:4]
+
+
 def test_no_colour(env):
     with Terminal("watch", env={**env, "NO_COLOR": "1"}, size=(40, 16)) as terminal:
         terminal.read_until("of ?")

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 SHOWN = 6.0
 """Seconds for which it is shown what came of a key."""
-_ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+_ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name))
 
 Event: TypeAlias = "Moment | list[str] | signal.Signals | BaseException | str | None"
 """What happens: a moment, keys, a signal, a fault, word of an order that was carried out, or another size (`None`)."""

@@ -24,7 +24,7 @@ _NAMES = {"\r": ENTER, "\n": ENTER, "\x1b": ESCAPE, "\x7f": DELETE, "\b": DELETE
 def keys_of(fd: int) -> Iterator[None]:
     """Have a terminal give each key at once, unseen, as long as the block lasts.
 
-    Ctrl-C still interrupts. Ctrl-Z does nothing: a shell would get the terminal as it is now.
+    Ctrl-C still interrupts, Ctrl-Backslash quits. Ctrl-Z does nothing: a shell would get the terminal as it is now.
 
     Raises:
         ConfigurationError: This system has no such terminals.
