@@ -51,10 +51,12 @@ def _command(arguments: tuple[str, ...], *, terminal: bool = False, program: tup
 
 
 @contextmanager
-def started(*arguments: str, env: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+def started(
+    *arguments: str, env: dict[str, str], program: tuple[str, ...] = _PROGRAM
+) -> Iterator[subprocess.Popen[str]]:
     """Run `admission` in the background, in a session of its own; what still runs at the end is killed."""
     pipe = subprocess.PIPE
-    command = _command(arguments)
+    command = _command(arguments, program=program)
     with subprocess.Popen(
         command, env=env, stdin=pipe, stdout=pipe, stderr=pipe, text=True, start_new_session=True
     ) as process:

@@ -193,6 +193,15 @@ def test_proxies_of_the_environment_are_not_for_this_machine():
     assert result(done)["failed"] == 0
 
 
+def test_what_lies_in_the_current_folder_is_not_run(tmp_path):
+    (tmp_path / "json.py").write_text("raise SystemExit(99)")
+    # As the script `admission`, which does not look there either.
+    block = f"import os, sys; from admission.cli import main; os.chdir({str(tmp_path)!r}); sys.exit(main())"
+    program = ("-P", "-c", block)
+    with started("demo", "--seconds", "1", "--json", "--limit", "5", env=environment(), program=program) as process:
+        assert finish(process).code == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "text"),
     [

@@ -63,6 +63,12 @@ def test_the_same_words_give_the_same_answer(capsys):
     assert told(capsys, "--call-seconds", "60") == told(capsys, "--call-seconds", "60")
 
 
+def test_what_lies_in_the_current_folder_is_not_run(tmp_path, monkeypatch, capsys):
+    (tmp_path / "pickle.py").write_text("raise SystemExit(99)")
+    monkeypatch.chdir(tmp_path)
+    assert told(capsys, "--jobs", "2")["looks"]
+
+
 def test_a_mix_is_what_was_told(capsys):
     answer = told(capsys, "--mix", "human=60:90~400", "--mix", "failed=0", "--ring", "10-12")
     mix = {one["name"]: one for one in answer["case"]["mix"]}

@@ -114,9 +114,10 @@ class _Member:
         self.admissions: list[tuple[float, float]] = []
         self.events: dict[str, int] = {}
         self._error: CrewError | None = None
-        # A session of its own: Ctrl-C is for the demo, which then stops the dialers.
+        # With -P, no module of the current folder is taken for one of ours or of the library. A session of its own:
+        # Ctrl-C is for the demo, which then stops the dialers.
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "admission.cli.demo.worker"],
+            [sys.executable, "-P", "-m", "admission.cli.demo.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "NO_PROXY": _HERE, "no_proxy": _HERE},

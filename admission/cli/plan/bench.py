@@ -48,7 +48,8 @@ class Bench:
     @contextmanager
     def open(self) -> Iterator[Bench]:
         """Have the other processes for as long as the block lasts."""
-        command = [sys.executable, "-m", "admission.cli.plan.helper"]
+        # With -P, no module of the current folder is taken for one of ours or of the library.
+        command = [sys.executable, "-P", "-m", "admission.cli.plan.helper"]
         try:
             for _ in range(self._jobs - 1):
                 self._helpers.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE))  # noqa: S603 - ourselves
