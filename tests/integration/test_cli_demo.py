@@ -154,6 +154,15 @@ def test_signals_end_it_with_a_report_and_without_left_over_processes():
     assert psutil.wait_procs(family, timeout=30)[1] == []
 
 
+def test_ctrl_backslash_ends_it_as_ctrl_c_does():
+    with Terminal("demo", "--seconds", "60", env=environment()) as terminal:
+        terminal.read_until("by the books")
+        terminal.press(b"\x1c")
+        assert terminal.finish() == 128 + signal.SIGQUIT
+    assert "\x1b[?25h" in terminal.screen  # the cursor is back
+    assert "interrupted" in terminal.screen
+
+
 def _read_until(lines, text):
     return next(line for line in lines if text in line)
 

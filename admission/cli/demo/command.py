@@ -155,7 +155,7 @@ def _signals() -> Iterator[list[int]]:
     def take(signum: int, _frame: FrameType | None) -> None:
         caught.append(signum)
 
-    wanted = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    wanted = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name)]
     former = {signum: signal.signal(signum, take) for signum in wanted}
     try:
         yield caught
