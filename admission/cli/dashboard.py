@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import os
-import signal
 import socket
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from admission.aguard import AsyncGuard
 from admission.cli import exits
 from admission.cli.account import fleet_settings
 from admission.cli.arguments import ENVIRONMENT, SIGNAL, USUAL, add, whole
+from admission.cli.signals import heeded
 from admission.cli.text import hide, write
 from admission.dashboard.app import LOOPBACK, Dashboard
 from admission.errors import ConfigurationError
@@ -28,7 +28,6 @@ TOKEN = "ADMISSION_DASHBOARD_TOKEN"  # noqa: S105 - the name of a variable
 PORT = 8765
 LEAVING = 2
 """Seconds that open connections have to end."""
-_ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 def add_dashboard(commands: Commands) -> None:
@@ -144,7 +143,7 @@ async def _until_a_signal(app: Dashboard, listener: socket.socket) -> int:
         server.should_exit = True
 
     loop = asyncio.get_running_loop()
-    for signum in _ENDING:
+    for signum in heeded("SIGINT", "SIGTERM", "SIGHUP"):
         loop.add_signal_handler(signum, end, signum)
     await server.serve(sockets=[listener])
     return exits.BY_SIGNAL + caught[0] if caught else exits.OK

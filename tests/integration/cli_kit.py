@@ -29,6 +29,9 @@ os.execv(sys.argv[2], sys.argv[2:])
 """
 
 _PROGRAM = ("-m", "admission.cli")
+_IGNORE = "import signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN)"
+NOHUP = ("-c", f"{_IGNORE}; from admission.cli import main; sys.exit(main())")
+"""`admission` as `nohup` starts it."""
 
 
 class Ended(NamedTuple):

@@ -9,7 +9,7 @@ import sys
 import httpx
 import pytest
 
-from tests.integration.cli_kit import KEY, admission, environment, finish, started
+from tests.integration.cli_kit import KEY, NOHUP, admission, environment, finish, started
 from tests.servers import redis_server
 
 CONFIG = 78
@@ -37,6 +37,16 @@ def test_it_serves_until_a_signal_comes(env, signum):
             process.send_signal(signum)
             assert KEY not in "".join(lines)
         assert finish(process) == (128 + signum, "", "")
+
+
+def test_a_hang_up_that_the_caller_ignores_is_none(env):
+    with started("dashboard", "--port", "0", env=env, program=NOHUP) as process:
+        url = process.stdout.readline().strip()
+        assert httpx.get(url).status_code == 200
+        process.send_signal(signal.SIGHUP)
+        assert httpx.get(url).status_code == 200
+        process.send_signal(signal.SIGTERM)
+        assert finish(process) == (128 + signal.SIGTERM, "", "")
 
 
 def test_elsewhere_everything_takes_the_token(env):

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 import psutil
 import pytest
 
-from tests.integration.cli_kit import Terminal, environment, finish, started
+from tests.integration.cli_kit import NOHUP, Terminal, environment, finish, started
 from tests.servers import free_port, redis_server
 
 OVERSHOT, USAGE, UNAVAILABLE, CONFIG = 1, 64, 69, 78
@@ -161,6 +161,15 @@ def test_ctrl_backslash_ends_it_as_ctrl_c_does():
         assert terminal.finish() == 128 + signal.SIGQUIT
     assert "\x1b[?25h" in terminal.screen  # the cursor is back
     assert "interrupted" in terminal.screen
+
+
+def test_a_hang_up_that_the_caller_ignores_is_none():
+    env = environment()
+    with started("demo", "--seconds", "60", "--json", "--limit", "5", env=env, program=NOHUP) as process:
+        _read_until(process.stderr, "in use")
+        process.send_signal(signal.SIGHUP)
+        process.send_signal(signal.SIGTERM)
+        assert finish(process).code == 128 + signal.SIGTERM
 
 
 def _read_until(lines, text):

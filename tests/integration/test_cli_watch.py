@@ -7,7 +7,7 @@ import pytest
 
 from admission import Guard, Policy, PureTalk, RedisLedger
 from admission.testing import FakePureTalk, serve
-from tests.integration.cli_kit import KEY, Terminal, admission, environment
+from tests.integration.cli_kit import KEY, NOHUP, Terminal, admission, environment
 from tests.servers import free_port, kill, redis_server
 
 USAGE, CONFIG = 64, 78
@@ -104,6 +104,16 @@ def test_ctrl_backslash_restores_the_terminal(env):
         assert terminal.finish() == 128 + signal.SIGQUIT
         assert OUT_OF_THE_ALTERNATE_SCREEN in terminal.screen
         assert terminal.settings()[:4] == before[:4]
+
+
+def test_a_hang_up_that_the_caller_ignores_is_none(env):
+    with Terminal("watch", env=env, program=NOHUP) as terminal:
+        terminal.read_until("of ?")
+        terminal.signal(signal.SIGHUP)
+        terminal.press(b"p")
+        terminal.read_until("pause, reason:")
+        terminal.signal(signal.SIGTERM)
+        assert terminal.finish() == 128 + signal.SIGTERM
 
 
 def test_no_colour(env):

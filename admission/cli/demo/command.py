@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from admission.cli import exits
 from admission.cli.drawing import check_writable
+from admission.cli.signals import heeded
 from admission.cli.text import say, write
 from admission.errors import ConfigurationError
 
@@ -155,8 +156,7 @@ def _signals() -> Iterator[list[int]]:
     def take(signum: int, _frame: FrameType | None) -> None:
         caught.append(signum)
 
-    wanted = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name)]
-    former = {signum: signal.signal(signum, take) for signum in wanted}
+    former = {signum: signal.signal(signum, take) for signum in heeded("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")}
     try:
         yield caught
     finally:

@@ -16,6 +16,7 @@ from admission.aguard import AsyncGuard
 from admission.cli import exits
 from admission.cli.account import fleet_settings
 from admission.cli.arguments import SIGNAL, USUAL, add
+from admission.cli.signals import heeded
 from admission.cli.text import hide, printable, say
 from admission.cli.watch.keyboard import Keys, Order, Prompt, keys_of
 from admission.errors import AdmissionError, ConfigurationError
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 SHOWN = 6.0
 """Seconds for which it is shown what came of a key."""
-_ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name))
 
 Event: TypeAlias = "Moment | list[str] | signal.Signals | BaseException | str | None"
 """What happens: a moment, keys, a signal, a fault, word of an order that was carried out, or another size (`None`)."""
@@ -100,9 +100,9 @@ class Watch:
         viewer = asyncio.create_task(self._look_on())
         try:
             with ExitStack() as stack:
-                for signum in _ENDING:
+                for signum in heeded("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"):
                     # A signal in the middle of what follows must find the terminal's former state put back, too.
-                    loop.add_signal_handler(signum, self._events.put_nowait, signal.Signals(signum))
+                    loop.add_signal_handler(signum, self._events.put_nowait, signum)
                     stack.callback(loop.remove_signal_handler, signum)
                 loop.add_signal_handler(signal.SIGWINCH, self._events.put_nowait, None)
                 stack.callback(loop.remove_signal_handler, signal.SIGWINCH)
