@@ -216,7 +216,7 @@ class AsyncGuard(GuardBase):
             lane: Only the claims of this lane; `None` for all.
 
         Raises:
-            LedgerUnavailable: The ledger does not answer; nothing is paused.
+            LedgerUnavailable: The ledger does not answer; `status()` says later whether it has heard of the pause.
             ConfigurationError: There is no such lane.
         """
         box = LoopBox(self._clock)
@@ -229,7 +229,7 @@ class AsyncGuard(GuardBase):
             lane: The lane that was paused; `None` for the account.
 
         Raises:
-            LedgerUnavailable: The ledger does not answer; nothing is resumed.
+            LedgerUnavailable: The ledger does not answer; `status()` says later whether the pause still stands.
             ConfigurationError: There is no such lane.
         """
         box = LoopBox(self._clock)

@@ -230,7 +230,7 @@ class Guard(GuardBase):
             lane: Only the claims of this lane; `None` for all.
 
         Raises:
-            LedgerUnavailable: The ledger does not answer; nothing is paused.
+            LedgerUnavailable: The ledger does not answer; `status()` says later whether it has heard of the pause.
             ConfigurationError: There is no such lane.
         """
         box = ThreadBox(self._clock)
@@ -243,7 +243,7 @@ class Guard(GuardBase):
             lane: The lane that was paused; `None` for the account.
 
         Raises:
-            LedgerUnavailable: The ledger does not answer; nothing is resumed.
+            LedgerUnavailable: The ledger does not answer; `status()` says later whether the pause still stands.
             ConfigurationError: There is no such lane.
         """
         box = ThreadBox(self._clock)
