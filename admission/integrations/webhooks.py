@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import inspect
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -73,6 +74,8 @@ class Webhooks:
                 "secret is empty, so anybody could end the bookings of your calls: give what the provider sends along, "
                 "or a check of its signature"
             )
+        if inspect.iscoroutinefunction(secret) or inspect.iscoroutinefunction(getattr(secret, "__call__", None)):  # noqa: B004 - an object's own
+            raise ConfigurationError(f"secret={secret!r} is a coroutine function: {_PLAIN}")
         for name, names in (("ended", ended), ("started", started)):
             if isinstance(names, str):
                 raise ConfigurationError(f"{name}={names!r}: give a list of names, such as [{names!r}]")
@@ -126,7 +129,12 @@ class Webhooks:
     def _heed(self, headers: Mapping[str, str], body: bytes) -> Reply | tuple[str, str]:
         """Return what to tell the guard of which call, or what to answer at once."""
         lower = {name.lower(): value for name, value in headers.items()}
-        if not self._check(lower, body):
+        is_theirs = self._check(lower, body)
+        if inspect.isawaitable(is_theirs):  # which is true, whatever it would come to
+            if inspect.iscoroutine(is_theirs):
+                is_theirs.close()
+            raise ConfigurationError(f"secret returned a {type(is_theirs).__name__}: {_PLAIN}")
+        if not is_theirs:
             return _refuse(401, "the secret is missing or wrong")
         try:
             content = _read(lower.get("content-type", ""), body)
@@ -143,6 +151,7 @@ class Webhooks:
 
 
 _DONE = Reply(200, "noted")
+_PLAIN = "give a plain function, which says at once whether the provider sent an event"
 _TOO_LONG = Reply(413, f"longer than {MAX_BODY} bytes")
 
 

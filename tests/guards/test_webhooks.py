@@ -174,6 +174,24 @@ async def test_a_provider_that_signs_is_checked_by_a_function(account):
         assert (await client.post("/", content=body + b" ", headers={"X-Signature": good})).status_code == 401
 
 
+async def never(_headers, _body):
+    return False
+
+
+class Never:
+    async def __call__(self, _headers, _body):
+        return False
+
+
+async def test_a_check_whose_answer_must_be_awaited_lets_nobody_in(account):
+    await account.place("call-1")
+    async with posting(webhooks_of(account, secret=lambda headers, body: never(headers, body))) as client:
+        with pytest.raises(ConfigurationError, match="returned a coroutine: give a plain function"):
+            await client.post("/", json={"event": "call.ended", "call_id": "call-1"})
+    with pytest.raises(Saturated):
+        await account.place("call-2")
+
+
 async def test_it_is_served_over_real_http(account):
     await account.place("call-1")
     with serve(webhooks_of(account)) as served:
@@ -199,6 +217,8 @@ def test_a_framework_that_is_not_async_hands_headers_and_body_over(fake):
     ("settings", "text"),
     [
         ({"secret": ""}, "anybody could end"),
+        ({"secret": never}, "coroutine function: give a plain function"),
+        ({"secret": Never()}, "coroutine function: give a plain function"),
         ({"ended": "call.ended"}, r"give a list of names, such as \['call.ended'\]"),
         ({"event": ""}, "say where they are"),
     ],
