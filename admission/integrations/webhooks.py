@@ -119,7 +119,10 @@ class Webhooks:
             raise ConfigurationError(f"webhooks come over HTTP, not as {scope['type']}")
         reply = Reply(405, "events are posted")
         if scope["method"] == "POST":
-            body = await _body(receive)
+            try:
+                body = await _body(receive)
+            except ConnectionResetError:
+                return
             headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
             reply = _TOO_LONG if body is None else await self.ahandle(headers, body)
         text = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(reply.text.encode()))]
@@ -184,10 +187,16 @@ def _at(content: object, path: list[str]) -> object:
 
 
 async def _body(receive: Callable[[], Awaitable[dict[str, Any]]]) -> bytes | None:
-    """Return the whole body, `None` of one that is too long."""
+    """Return the whole body, `None` of one that is too long.
+
+    Raises:
+        ConnectionResetError: The client has left before its end.
+    """
     body, more = b"", True
     while more:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionResetError
         body += message.get("body", b"")
         more = message.get("more_body", False)
         if len(body) > MAX_BODY:

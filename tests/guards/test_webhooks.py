@@ -149,6 +149,29 @@ async def test_what_is_no_event_ends_nothing_and_is_told(account, sent, status, 
         await account.place("d")
 
 
+async def test_an_event_that_is_cut_off_ends_no_call_of_a_shorter_id(account):
+    await account.place("call-1")
+    headers = [(b"x-webhook-secret", SECRET.encode()), (b"content-type", b"application/x-www-form-urlencoded")]
+    came = iter(
+        [
+            {"type": "http.request", "body": b"event=call.ended&call_id=call-1", "more_body": True},
+            {"type": "http.disconnect"},
+        ]
+    )
+    sent = []
+
+    async def receive():
+        return next(came)
+
+    async def send(message):
+        sent.append(message)
+
+    await webhooks_of(account)({"type": "http", "method": "POST", "headers": headers}, receive, send)
+    assert sent == []
+    with pytest.raises(Saturated):
+        await account.place("call-2")
+
+
 async def test_a_refused_event_is_in_the_log_without_what_was_sent(account, caplog):
     with caplog.at_level(logging.INFO, "admission"):
         async with posting(webhooks_of(account)) as client:
