@@ -40,7 +40,7 @@ def admitted(
     return jobs_of(guard, place, lane=lane, wait=wait, hand_back=_hand_back)
 
 
-def _hand_back(error: Exception, delay: float) -> Never:
+def _hand_back(_fn: object, error: Exception, delay: float) -> Never:
     """Send the running task anew: the same id, chain and options, and no retry counted."""
     task: Any = current_task
     if not task or task.request.called_directly or task.request.is_eager:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Never, ParamSpec, TypeVar, Unpack
 
 from admission.errors import ConfigurationError
 from admission.integrations.extras import needs
-from admission.integrations.handback import WAIT, Placing, jobs_of
+from admission.integrations.handback import WAIT, Placing, is_inside, jobs_of
 
 with needs("dramatiq"):
     import dramatiq
@@ -27,7 +27,7 @@ def admitted(
     """Return a decorator for the function of a Dramatiq actor, which places one call and returns; the call outlives it.
 
     When no slot is free in time, the provider refuses the call until then, or nobody can say, the job is sent anew with
-    a delay: the same message, and no retry counted. Called directly, outside of a worker, it raises instead.
+    a delay: the same message, and no retry counted. Called outside of a worker, or by another actor, it raises instead.
 
     Args:
         guard: A `Guard`, made at module level.
@@ -46,7 +46,7 @@ def _check(fn: object) -> None:
         raise ConfigurationError("put @admitted(...) below @dramatiq.actor, so that what a worker runs is guarded")
 
 
-def _hand_back(error: Exception, delay: float) -> Never:
+def _hand_back(fn: object, error: Exception, delay: float) -> Never:
     """Enqueue the running message anew: the same id and options, and no retry counted; what ran now is skipped."""
     broker = dramatiq.get_broker()
     if not any(isinstance(middleware, CurrentMessage) for middleware in broker.middleware):
@@ -56,6 +56,8 @@ def _hand_back(error: Exception, delay: float) -> Never:
     message = CurrentMessage.get_current_message()
     if message is None:
         raise error
-    broker.get_actor(message.actor_name)  # another broker's message would be lost here
+    called = broker.get_actor(message.actor_name).fn  # another broker's message would be lost here
+    if not is_inside(getattr(called, "perform", called), fn):  # `perform` is what an actor that is a class runs
+        raise error
     broker.enqueue(message, delay=round(delay * 1000))
     raise SkipMessage(f"handed back for {delay:.1f} s: {error}") from error

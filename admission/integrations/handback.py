@@ -103,7 +103,7 @@ def jobs_of(
     *,
     lane: str,
     wait: float,
-    hand_back: Callable[[Exception, float], Any],
+    hand_back: Callable[[object, Exception, float], Any],
     check: Callable[[object], None] = lambda _: None,
 ) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """Return the decorator that makes a function a job that places one call.
@@ -113,8 +113,9 @@ def jobs_of(
         place: What is passed on to `guard.place`.
         lane: The class of traffic.
         wait: Seconds to stand in line.
-        hand_back: Takes what the guard raised, and seconds: gives the running job back to its queue, and raises or
-            returns what its worker needs for that. Raises the error where no worker runs a job.
+        hand_back: Takes the function, what the guard raised, and seconds: gives the running job back to its queue, and
+            raises or returns what its worker needs for that. Raises the error where no worker runs a job, or where the
+            job is another that called this function.
         check: Refuses what the queue has already made a job of; by default nothing.
 
     Raises:
@@ -131,8 +132,28 @@ def jobs_of(
     return decorate
 
 
+def is_inside(called: object, fn: object) -> bool:
+    """Whether a function is what a worker calls, decorated and bound in whatever way."""
+    return _inmost(called) is _inmost(fn)
+
+
+def _inmost(fn: Any) -> object:  # noqa: ANN401 - whatever can be called
+    while True:
+        owner = getattr(fn, "__self__", None)
+        if isinstance(owner, functools.partial):  # its __call__
+            fn = owner
+        elif isinstance(fn, functools.partial):
+            fn = fn.func
+        elif hasattr(fn, "__wrapped__"):
+            fn = fn.__wrapped__
+        elif hasattr(fn, "__func__"):
+            fn = fn.__func__
+        else:
+            return fn
+
+
 def _job(
-    guard: Guard, block: Block, fn: Callable[P, T], hand_back: Callable[[Exception, float], Any]
+    guard: Guard, block: Block, fn: Callable[P, T], hand_back: Callable[[object, Exception, float], Any]
 ) -> Callable[P, T]:
     @functools.wraps(fn)
     def job(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -153,7 +174,7 @@ def _job(
             delay = run.delay(error)
             if delay is None:
                 raise
-            answer: T = hand_back(error, delay)
+            answer: T = hand_back(fn, error, delay)
             return answer
         finally:
             # Worker processes end without the interpreter's exit, which would deliver what was noted. Whatever comes

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack
 
 from admission.errors import ConfigurationError
 from admission.integrations.extras import needs
-from admission.integrations.handback import WAIT, Placing, jobs_of
+from admission.integrations.handback import WAIT, Placing, is_inside, jobs_of
 
 with needs("rq"):
     from rq import Retry, get_current_job
@@ -28,7 +28,8 @@ def admitted(
     """Return a decorator for the function of an RQ job, which places one call and returns; the call outlives it.
 
     When no slot is free in time, the provider refuses the call until then, or nobody can say, the job is scheduled
-    anew: the same job, and no try of its `Retry` counted. Called directly, outside of a worker, it raises instead.
+    anew: the same job, and no try of its `Retry` counted. Called outside of a worker, or by another job, it raises
+    instead.
 
     Args:
         guard: A `Guard`, made at module level.
@@ -47,8 +48,9 @@ def _check(fn: object) -> None:
         raise ConfigurationError("put @admitted(...) below @job, so that what a worker runs is guarded")
 
 
-def _hand_back(error: Exception, delay: float) -> Any:  # noqa: ANN401 - in place of what the job's function returns
+def _hand_back(fn: object, error: Exception, delay: float) -> Any:  # noqa: ANN401 - in place of what the job's function returns
     """Return what has the worker schedule the running job anew: the same id, and no try of its own `Retry` counted."""
-    if get_current_job() is None:
+    job = get_current_job()
+    if job is None or not is_inside(job.func, fn):
         raise error
     return Retry(max=sys.maxsize, interval=math.ceil(delay))

@@ -1,20 +1,24 @@
 """Which errors hand a job back, after how long, and how the decorators are used; all in one process."""
 
+import functools
 import importlib
 import inspect
 import logging
+import queue
 import subprocess
 import sys
 import threading
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import celery
 import dramatiq
 import pytest
+import rq
 from arq import Retry
 from celery.contrib.testing.worker import start_worker
 from dramatiq.brokers.stub import StubBroker
-from dramatiq.middleware import CurrentMessage, Pipelines
+from dramatiq.middleware import CurrentMessage, Middleware, Pipelines
 from rq.decorators import job as rq_job
 
 from admission import (
@@ -102,7 +106,7 @@ class Job:
         self.ran += 1
         return self._fn()
 
-    def _hand_back(self, error, delay):
+    def _hand_back(self, _fn, error, delay):
         self.delays.append(delay)
         return error
 
@@ -265,6 +269,33 @@ async def test_outside_of_an_arq_worker_the_refusal_is_raised(source):
             await dial({}, "a")
 
 
+def test_an_rq_job_is_handed_back_by_its_own_function_alone(guard, source, monkeypatch):
+    source.count = 1
+    job = SimpleNamespace(worker_name="a worker")
+    monkeypatch.setattr(on_rq, "get_current_job", lambda: job)
+
+    class Dialer:
+        @on_rq.admitted(guard, wait=0)
+        def dial(self, contact):
+            return contact
+
+    @on_rq.admitted(guard, wait=0)
+    def dial(contact):
+        return contact
+
+    @functools.wraps(dial)
+    def counted(contact):
+        return dial(contact)
+
+    dialer, bound = Dialer(), functools.partial(dial, "a")
+    for job.func in dial, counted, bound, bound.__call__:
+        assert isinstance(dial("a"), rq.Retry)
+    job.func = dialer.dial
+    assert isinstance(dialer.dial("a"), rq.Retry)
+    with pytest.raises(Saturated):
+        dial("a")
+
+
 class Counts:
     """The part of a Redis where arq counts tries."""
 
@@ -409,6 +440,26 @@ def test_a_celery_chain_goes_on_once_after_its_task_was_handed_back(guard, sourc
     assert set(retries) == {0}
 
 
+@contextmanager
+def working(broker):
+    worker = dramatiq.Worker(broker, worker_timeout=20, worker_threads=1)
+    worker.start()
+    try:
+        yield
+    finally:
+        worker.stop()
+
+
+class Skips(Middleware):
+    """Notes whose messages were skipped."""
+
+    def __init__(self, noted):
+        self._noted = noted
+
+    def after_skip_message(self, _broker, message):
+        self._noted.put(message.actor_name)
+
+
 def test_a_dramatiq_pipeline_goes_on_once_after_its_message_was_handed_back(guard, source):
     source.count = 1
     broker = StubBroker(middleware=[Pipelines(), CurrentMessage()])
@@ -416,6 +467,7 @@ def test_a_dramatiq_pipeline_goes_on_once_after_its_message_was_handed_back(guar
     told, runs = [], threading.Semaphore(0)
     admit = on_dramatiq.admitted(guard, wait=0)(lambda contact: f"call-{contact}")
 
+    @functools.wraps(admit, assigned=())
     def dial(contact):
         runs.release()
         return admit(contact)
@@ -424,17 +476,40 @@ def test_a_dramatiq_pipeline_goes_on_once_after_its_message_was_handed_back(guar
         told.append(call_id)
 
     dial, tell = dramatiq.actor(dial), dramatiq.actor(tell)
-    worker = dramatiq.Worker(broker, worker_timeout=20, worker_threads=1)
-    worker.start()
-    try:
+    with working(broker):
         (dial.message("a") | tell.message()).run()
         for _ in range(3):
             assert runs.acquire(timeout=30)
         source.count = 0
         wait_until(lambda: told, 30)
-    finally:
-        worker.stop()
     assert told == ["call-a"]
+
+
+def test_a_dramatiq_message_is_handed_back_by_its_own_function_alone(guard, source):
+    source.count = 1
+    broker = StubBroker(middleware=[CurrentMessage()])
+    dramatiq.set_broker(broker)
+    told, runs = queue.SimpleQueue(), queue.SimpleQueue()
+    admit = on_dramatiq.admitted(guard, wait=0)(lambda contact: f"call-{contact}")
+
+    class Dial(dramatiq.GenericActor):
+        @on_dramatiq.admitted(guard, wait=0)
+        def perform(self, contact):
+            return contact
+
+    def outer(contact):
+        try:
+            admit(contact)
+        finally:
+            told.put(sys.exc_info()[0])
+
+    broker.add_middleware(Skips(runs))
+    outer = dramatiq.actor(outer)
+    with working(broker):
+        outer.send("a")
+        assert told.get(timeout=30) is Saturated
+        Dial.send("a")
+        assert runs.get(timeout=30) == "Dial"
 
 
 def test_a_broker_that_does_not_know_the_current_message_is_told_what_it_needs(guard, source):
