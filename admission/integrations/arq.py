@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Never, ParamSpec, TypeVar, Unpack
 
 from admission.integrations.extras import needs
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_INSIDE: ContextVar[bool] = ContextVar("admission_inside", default=False)
+"""Whether a decorated function runs, which calls whatever else runs here."""
+
 
 def admitted(
     guard: AsyncGuard, *, lane: str = "default", wait: float = WAIT, **place: Unpack[Placing]
@@ -27,7 +31,8 @@ def admitted(
     """Return a decorator for the function of an arq job, which places one call and returns; the call outlives it.
 
     When no slot is free in time, the provider refuses the call until then, or nobody can say, the job is
-    deferred: the same job, and no try counted. Called directly, outside of a worker, it raises instead.
+    deferred: the same job, and no try counted. Called outside of a worker, or by another decorated function, it raises
+    instead.
 
     Args:
         guard: An `AsyncGuard`, made at module level.
@@ -46,7 +51,8 @@ def admitted(
 
         @functools.wraps(fn)
         async def job(*args: P.args, **kwargs: P.kwargs) -> T:
-            run = Run(block)
+            run, is_inside = Run(block), _INSIDE.get()
+            _INSIDE.set(True)
 
             @functools.wraps(fn)
             async def watched(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -61,9 +67,11 @@ def admitted(
                 return await block(watched)(*args, **kwargs)
             except Exception as error:
                 delay = run.delay(error)
-                if delay is None:
+                if delay is None or is_inside:
                     raise
                 return await _hand_back(args[0] if args else None, error, delay)
+            finally:
+                _INSIDE.set(is_inside)
 
         return job
 

@@ -329,6 +329,26 @@ async def test_an_arq_job_is_deferred_without_counting_its_try(source, error):
         assert ctx["redis"].taken == (["arq:retry:1"] if isinstance(error, CallRejected) else [])
 
 
+async def test_an_arq_job_is_not_handed_back_by_another_that_it_calls(source):
+    async with AsyncGuard(source, account="queues", policy=POLICY) as guard:
+
+        @on_arq.admitted(guard, wait=0)
+        async def inner(ctx, contact):
+            return contact
+
+        @on_arq.admitted(guard, wait=5)
+        async def outer(ctx, contact):
+            return await inner(ctx, contact)
+
+        ctx = {"job_id": "1", "redis": Counts()}
+        with pytest.raises(Saturated):
+            await outer(ctx, "a")
+        assert ctx["redis"].taken == []
+        source.count = 1
+        with pytest.raises(Retry):
+            await inner(ctx, "a")
+
+
 @pytest.mark.parametrize("name", PLAIN)
 def test_what_place_takes_is_passed_on(source, name):
     with guarding(source, lanes=[Lane("bulk", max_in_flight=1)]) as guard:
