@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_NO_WORKER = "sync"
+"""The worker that a queue with `is_async=False` names: it runs jobs itself, and runs none again."""
+
 
 def admitted(
     guard: Guard, *, lane: str = "default", wait: float = WAIT, **place: Unpack[Placing]
@@ -51,6 +54,6 @@ def _check(fn: object) -> None:
 def _hand_back(fn: object, error: Exception, delay: float) -> Any:  # noqa: ANN401 - in place of what the job's function returns
     """Return what has the worker schedule the running job anew: the same id, and no try of its own `Retry` counted."""
     job = get_current_job()
-    if job is None or not is_inside(job.func, fn):
+    if job is None or job.worker_name == _NO_WORKER or not is_inside(job.func, fn):
         raise error
     return Retry(max=sys.maxsize, interval=math.ceil(delay))

@@ -296,6 +296,22 @@ def test_an_rq_job_is_handed_back_by_its_own_function_alone(guard, source, monke
         dial("a")
 
 
+def test_an_rq_queue_that_runs_its_jobs_itself_raises_the_refusal(guard, source, monkeypatch, server):
+    source.count = 1
+
+    @on_rq.admitted(guard, wait=0)
+    def dial(contact):
+        return contact
+
+    dial.__module__, dial.__qualname__ = __name__, "dial_of_rq"
+    monkeypatch.setattr(sys.modules[__name__], "dial_of_rq", dial, raising=False)
+    with server.client() as client:
+        client.flushall()
+        job = rq.Queue(connection=client, is_async=False).enqueue(dial, "a")
+        assert job.is_failed
+        assert "Saturated" in job.latest_result().exc_string
+
+
 class Counts:
     """The part of a Redis where arq counts tries."""
 
