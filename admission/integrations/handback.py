@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import functools
 import random
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ParamSpec, TypedDict, TypeVar
 
 from admission import AsyncGuard, Closed, ConfigurationError, Guard, Refused, Unavailable, current_reservation
+from admission.core import plans
 from admission.core.exits import RefusedCall, judge
+from admission.core.messages import GetStatus
+from admission.drivers import ThreadBox
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +33,8 @@ LONGEST = 30.0
 """Seconds until another try at most: sooner than told does no harm, since the ledger knows."""
 SPREAD = 1.25
 """Jobs that were refused together come back up to this many times later, each at a moment of its own."""
+DELIVERY = 1.0
+"""Seconds at most that a job's end waits for its last notes, which the ledger may not take now."""
 
 
 class Placing(TypedDict, total=False):
@@ -177,9 +181,20 @@ def _job(
             answer: T = hand_back(fn, error, delay)
             return answer
         finally:
-            # Worker processes end without the interpreter's exit, which would deliver what was noted. Whatever comes
-            # here, a time limit too, says nothing of the job any more.
-            with suppress(Exception):
-                guard.status()
+            _deliver(guard)
 
     return job
+
+
+def _deliver(guard: Guard) -> None:
+    """Wait until what was noted is in the ledger: worker processes end without the interpreter's exit, which does so.
+
+    A time limit or a shutdown that comes here says nothing of the job any more; Dramatiq's are no `Exception`.
+    """
+    try:
+        box = ThreadBox(guard._clock)  # noqa: SLF001 - `guard.status()`, but with less patience
+        guard._run(plans.ask(GetStatus(box), DELIVERY), box)  # noqa: SLF001
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:  # noqa: BLE001, S110 - it would take the place of the job's own answer
+        pass

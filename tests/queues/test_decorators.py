@@ -198,6 +198,45 @@ def test_a_job_that_is_refused_runs_again_within_its_wait(guard):
     assert (job.ran, job.delays) == (2, [])
 
 
+class Interrupted(BaseException):
+    """As Dramatiq's time limit, and its shutdown."""
+
+
+@pytest.mark.parametrize("interrupt", [Interrupted, KeyboardInterrupt, SystemExit])
+def test_what_comes_at_a_jobs_end_takes_no_place_of_its_answer(guard, monkeypatch, interrupt):
+    with monkeypatch.context() as patch:
+
+        def fn():
+            patch.setattr(guard, "_run", lambda *_: raising(interrupt)())
+            return "call-1"
+
+        job = Job(guard, fn)
+        if interrupt is Interrupted:
+            assert job.call() == "call-1"
+        else:
+            with pytest.raises(interrupt):
+                job.call()
+
+
+def test_a_jobs_end_waits_a_second_at_most_for_a_ledger_that_is_silent(guard, monkeypatch):
+    waited = []
+
+    def run(plan, _box):
+        next(plan)
+        wait = plan.send((100.0, None))
+        waited.append(wait.until - 100.0)
+        plan.send((wait.until, None))
+
+    with monkeypatch.context() as patch:
+
+        def fn():
+            patch.setattr(guard, "_run", run)
+            return "call-1"
+
+        assert Job(guard, fn).call() == "call-1"
+    assert waited == [1.0]
+
+
 def placed_and_refused():
     current_reservation().placed("call-1")
     raise CallRejected
