@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Never, ParamSpec, TypeVar, Unpack
 
@@ -82,5 +83,6 @@ async def _hand_back(ctx: object, error: Exception, delay: float) -> Never:
     """Have the worker run the job later. It counts every start as a try: this one is taken off again."""
     if not isinstance(ctx, dict) or not {"job_id", "redis"} <= ctx.keys():
         raise error
-    await ctx["redis"].decr(retry_key_prefix + ctx["job_id"])
+    with suppress(Exception):  # while its Redis is away, a try is counted rather than the contact lost
+        await ctx["redis"].decr(retry_key_prefix + ctx["job_id"])
     raise Retry(defer=delay) from error

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Never, ParamSpec, TypeVar, Unpack
 
 from admission.integrations.extras import needs
-from admission.integrations.handback import WAIT, Placing, jobs_of
+from admission.integrations.handback import WAIT, Placing, insist, jobs_of
 
 with needs("celery"):
     from celery import current_task
-    from celery.exceptions import Retry
+    from celery.exceptions import OperationalError, Retry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,5 +46,5 @@ def _hand_back(_fn: object, error: Exception, delay: float) -> Never:
     if not task or task.request.called_directly or task.request.is_eager:
         raise error
     again = task.signature_from_request(task.request, countdown=delay, retries=task.request.retries)
-    again.apply_async()
+    insist(again.apply_async, OperationalError)
     raise Retry(exc=error, when=delay, sig=again) from error

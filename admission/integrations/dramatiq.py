@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Never, ParamSpec, TypeVar, Unpack
 
 from admission.errors import ConfigurationError
 from admission.integrations.extras import needs
-from admission.integrations.handback import WAIT, Placing, is_inside, jobs_of
+from admission.integrations.handback import WAIT, Placing, insist, is_inside, jobs_of
 
 with needs("dramatiq"):
     import dramatiq
@@ -59,5 +59,6 @@ def _hand_back(fn: object, error: Exception, delay: float) -> Never:
     called = broker.get_actor(message.actor_name).fn  # another broker's message would be lost here
     if not is_inside(getattr(called, "perform", called), fn):  # `perform` is what an actor that is a class runs
         raise error
-    broker.enqueue(message, delay=round(delay * 1000))
+    # Brokers pass on the errors of their clients; a time limit and a shutdown are none of them.
+    insist(lambda: broker.enqueue(message, delay=round(delay * 1000)), Exception)
     raise SkipMessage(f"handed back for {delay:.1f} s: {error}") from error

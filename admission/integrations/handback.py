@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import random
+import time
 from typing import TYPE_CHECKING, Any, ParamSpec, TypedDict, TypeVar
 
 from admission import AsyncGuard, Closed, ConfigurationError, Guard, Refused, Unavailable, current_reservation
@@ -33,6 +34,8 @@ LONGEST = 30.0
 """Seconds until another try at most: sooner than told does no harm, since the ledger knows."""
 SPREAD = 1.25
 """Jobs that were refused together come back up to this many times later, each at a moment of its own."""
+PAUSE = 1.0
+"""Seconds between attempts to hand a job back while its queue is away."""
 DELIVERY = 1.0
 """Seconds at most that a job's end waits for its last notes, which the ledger may not take now."""
 
@@ -134,6 +137,26 @@ def jobs_of(
         return _job(guard, block, fn, hand_back)
 
     return decorate
+
+
+def insist(send: Callable[[], object], passing: type[Exception]) -> None:
+    """Send a job anew, also while its queue is away: nothing was dialled, and a job that fails now loses its contact.
+
+    Args:
+        send: Sends it.
+        passing: What it raises while the queue is away. It is raised after `LONGEST`; whatever else comes, a time
+            limit too, at once.
+    """
+    until = time.monotonic() + LONGEST
+    while True:
+        try:
+            send()
+        except passing:
+            if time.monotonic() + PAUSE > until:
+                raise
+        else:
+            return
+        time.sleep(PAUSE)
 
 
 def is_inside(called: object, fn: object) -> bool:

@@ -14,11 +14,13 @@ from types import SimpleNamespace
 import celery
 import dramatiq
 import pytest
+import redis
 import rq
 from arq import Retry
 from celery.contrib.testing.worker import start_worker
+from celery.exceptions import SoftTimeLimitExceeded
 from dramatiq.brokers.stub import StubBroker
-from dramatiq.middleware import CurrentMessage, Middleware, Pipelines
+from dramatiq.middleware import CurrentMessage, Middleware, Pipelines, SkipMessage
 from rq.decorators import job as rq_job
 
 from admission import (
@@ -237,6 +239,83 @@ def test_a_jobs_end_waits_a_second_at_most_for_a_ledger_that_is_silent(guard, mo
     assert waited == [1.0]
 
 
+class Away:
+    """A queue that is away so many times, as one looks by a clock that `sleep` alone moves."""
+
+    def __init__(self, monkeypatch, times):
+        self.sent = []
+        self.slept = 0.0
+        self._times = times
+        monkeypatch.setattr(handback, "time", SimpleNamespace(monotonic=lambda: self.slept, sleep=self._sleep))
+
+    def _sleep(self, seconds):
+        self.slept += seconds
+
+    def send(self, error):
+        """Return what sends, and raises the error while the queue is away."""
+
+        def send(*args, **kwargs):
+            self._times -= 1
+            if self._times >= 0:
+                raise error
+            self.sent.append((args, kwargs))
+
+        return send
+
+
+def test_a_hand_back_is_tried_again_while_the_queue_is_away_though_not_for_ever(monkeypatch):
+    away = Away(monkeypatch, 20)
+    handback.insist(away.send(OSError()), OSError)
+    assert len(away.sent) == 1
+    away = Away(monkeypatch, 1000)
+    with pytest.raises(OSError, match="gone"):
+        handback.insist(away.send(OSError("gone")), OSError)
+    assert away.slept == handback.LONGEST
+    away = Away(monkeypatch, 1)
+    with pytest.raises(SoftTimeLimitExceeded):
+        handback.insist(away.send(SoftTimeLimitExceeded()), celery.exceptions.OperationalError)
+    assert away.slept == 0
+
+
+def test_a_celery_task_is_handed_back_when_its_broker_is_there_again(guard, source, monkeypatch):
+    source.count = 1
+    app = celery_app()
+
+    @app.task(shared=False)
+    @on_celery.admitted(guard, wait=0)
+    def dial(contact):
+        return contact
+
+    away = Away(monkeypatch, 3)
+    monkeypatch.setattr(on_celery, "current_task", dial)
+    monkeypatch.setattr(dial, "apply_async", away.send(celery.exceptions.OperationalError()))
+    dial.push_request(id="1", args=["a"], kwargs={}, called_directly=False, is_eager=False)
+    try:
+        with pytest.raises(celery.exceptions.Retry):
+            dial.run("a")
+    finally:
+        dial.pop_request()
+    assert len(away.sent) == 1
+
+
+def test_a_dramatiq_message_is_handed_back_when_its_broker_is_there_again(guard, source, monkeypatch):
+    source.count = 1
+    broker = StubBroker(middleware=[CurrentMessage()])
+    dramatiq.set_broker(broker)
+
+    @dramatiq.actor
+    @on_dramatiq.admitted(guard, wait=0)
+    def dial(contact):
+        return contact
+
+    away = Away(monkeypatch, 3)
+    monkeypatch.setattr(broker, "enqueue", away.send(redis.ConnectionError()))
+    monkeypatch.setattr(CurrentMessage, "get_current_message", lambda: dial.message("a"))
+    with pytest.raises(SkipMessage):
+        dial("a")
+    assert len(away.sent) == 1
+
+
 def placed_and_refused():
     current_reservation().placed("call-1")
     raise CallRejected
@@ -361,6 +440,13 @@ class Counts:
         self.taken.append(key)
 
 
+class NoCounts:
+    """The same of one that is away."""
+
+    async def decr(self, _key):
+        raise redis.ConnectionError
+
+
 @pytest.mark.parametrize("error", [None, CallRejected(2.0), ValueError("a bug"), NotPlaced()])
 async def test_an_arq_job_is_deferred_without_counting_its_try(source, error):
     async with AsyncGuard(source, account="queues", policy=POLICY) as guard:
@@ -382,6 +468,18 @@ async def test_an_arq_job_is_deferred_without_counting_its_try(source, error):
             with pytest.raises(type(error)):
                 await dial(ctx, "a")
         assert ctx["redis"].taken == (["arq:retry:1"] if isinstance(error, CallRejected) else [])
+
+
+async def test_an_arq_job_is_deferred_also_when_its_try_cannot_be_taken_off(source):
+    source.count = 1
+    async with AsyncGuard(source, account="queues", policy=POLICY) as guard:
+
+        @on_arq.admitted(guard, wait=0)
+        async def dial(ctx, contact):
+            return contact
+
+        with pytest.raises(Retry):
+            await dial({"job_id": "1", "redis": NoCounts()}, "a")
 
 
 async def test_an_arq_job_is_not_handed_back_by_another_that_it_calls(source):
