@@ -61,4 +61,5 @@ def _hand_back(fn: object, error: Exception, delay: float) -> Never:
         raise error
     # Brokers pass on the errors of their clients; a time limit and a shutdown are none of them.
     insist(lambda: broker.enqueue(message, delay=round(delay * 1000)), Exception)
+    message.options["store_results"] = False  # else a skipped message's result is None, though it has none yet
     raise SkipMessage(f"handed back for {delay:.1f} s: {error}") from error

@@ -21,6 +21,8 @@ from celery.contrib.testing.worker import start_worker
 from celery.exceptions import SoftTimeLimitExceeded
 from dramatiq.brokers.stub import StubBroker
 from dramatiq.middleware import CurrentMessage, Middleware, Pipelines, SkipMessage
+from dramatiq.results import ResultMissing, Results
+from dramatiq.results.backends import StubBackend
 from rq.decorators import job as rq_job
 
 from admission import (
@@ -656,6 +658,27 @@ def test_a_dramatiq_pipeline_goes_on_once_after_its_message_was_handed_back(guar
         source.count = 0
         wait_until(lambda: told, 30)
     assert told == ["call-a"]
+
+
+def test_a_dramatiq_message_has_no_result_before_the_run_that_places_the_call(guard, source):
+    source.count = 1
+    backend, skipped = StubBackend(), queue.SimpleQueue()
+    # Middleware hears of what is over in the reverse order: the note comes when the result would be there.
+    broker = StubBroker(middleware=[Skips(skipped), Results(backend=backend), CurrentMessage()])
+    dramatiq.set_broker(broker)
+
+    @dramatiq.actor(store_results=True)
+    @on_dramatiq.admitted(guard, wait=0)
+    def dial(contact):
+        return f"call-{contact}"
+
+    with working(broker):
+        message = dial.send("a")
+        assert skipped.get(timeout=30) == "dial"
+        with pytest.raises(ResultMissing):
+            backend.get_result(message)
+        source.count = 0
+        assert backend.get_result(message, block=True, timeout=30_000) == "call-a"
 
 
 def test_a_dramatiq_message_is_handed_back_by_its_own_function_alone(guard, source):
