@@ -70,7 +70,7 @@ def admitted(
                 delay = run.delay(error)
                 if delay is None or is_inside:
                     raise
-                return await _hand_back(args[0] if args else None, error, delay)
+                return await _hand_back(args, error, delay)
             finally:
                 _INSIDE.set(is_inside)
 
@@ -79,9 +79,11 @@ def admitted(
     return decorate
 
 
-async def _hand_back(ctx: object, error: Exception, delay: float) -> Never:
+async def _hand_back(args: tuple[object, ...], error: Exception, delay: float) -> Never:
     """Have the worker run the job later. It counts every start as a try: this one is taken off again."""
-    if not isinstance(ctx, dict) or not {"job_id", "redis"} <= ctx.keys():
+    # A method's context comes second.
+    ctx = next((one for one in args[:2] if isinstance(one, dict) and {"job_id", "redis"} <= one.keys()), None)
+    if ctx is None:
         raise error
     with suppress(Exception):  # while its Redis is away, a try is counted rather than the contact lost
         await ctx["redis"].decr(retry_key_prefix + ctx["job_id"])

@@ -472,6 +472,21 @@ async def test_an_arq_job_is_deferred_without_counting_its_try(source, error):
         assert ctx["redis"].taken == (["arq:retry:1"] if isinstance(error, CallRejected) else [])
 
 
+async def test_a_method_is_deferred_as_an_arq_job_too(source):
+    source.count = 1
+    async with AsyncGuard(source, account="queues", policy=POLICY) as guard:
+
+        class Dialer:
+            @on_arq.admitted(guard, wait=0)
+            async def dial(self, ctx, contact):
+                return contact
+
+        ctx = {"job_id": "1", "redis": Counts()}
+        with pytest.raises(Retry):
+            await Dialer().dial(ctx, "a")
+        assert ctx["redis"].taken == ["arq:retry:1"]
+
+
 async def test_an_arq_job_is_deferred_also_when_its_try_cannot_be_taken_off(source):
     source.count = 1
     async with AsyncGuard(source, account="queues", policy=POLICY) as guard:
