@@ -7,6 +7,7 @@ import gc
 import random
 import threading
 import warnings
+from concurrent.futures import as_completed
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
@@ -285,5 +286,6 @@ def test_a_process_has_three_connections_at_most(guard, own):
     held = [guard.submit("acquire") for _ in range(20)]
     wait_until(lambda: guard.status().waiting == 15)
     assert own.connections <= 3
-    for future in held:
-        future.result(20).ended()
+    # Who came first is not known: they were put in by many threads.
+    for future in as_completed(held, timeout=60):
+        future.result().ended()
