@@ -85,6 +85,7 @@ class Book:
         """When the epoch began, if bookings may be missing from it."""
         self.heard: int = now
         self.grace_until: int = 0
+        """One lease after the end of the last silence of all."""
         self.lapsed: int = 0
         self.behind: int = 0
         """Milliseconds by which the clock was set back that ledger time is read from: 0 for a clock that never is."""
@@ -119,9 +120,9 @@ class Book:
         return answer
 
     def _hear(self, now: int, who: Who) -> None:
-        """Enter the process or note that it is alive; after a silence of all, give everybody time to be heard."""
-        if self.room.policy and now - self.heard > self.room.policy.lease // 3:
-            self.grace_until = max(self.grace_until, now + self.room.policy.lease)
+        """Enter the process or note that it is alive."""
+        if self.room.policy:
+            self._end_silence(now, self.room.policy.lease)
         self.heard = now
         member = self.members.get(who.process)
         if member is None:
@@ -136,6 +137,21 @@ class Book:
             member.handed = ""
         self.serving.speaks(who.process if who.learnt >= 0 else "")
 
+    def _end_silence(self, now: int, lease: int) -> None:
+        """After a silence of all, for which the ledger may have been out of reach, give everybody time to be heard.
+
+        Who was heard since the silence before has a whole lease from now on. From the lease of others, who did not
+        take that time, this silence takes a third, however long it was: so whoever is dead lapses, however seldom
+        anybody speaks.
+        """
+        beyond = now - self.heard - lease // 3
+        if beyond <= 0:
+            return
+        since = self.grace_until - lease
+        for member in self.members.values():
+            member.heard = now - 1 if member.heard >= since else member.heard + beyond
+        self.grace_until = now + lease
+
     def _agree(self) -> None:
         """Take the stricter of each account-wide setting of the processes heard."""
         self.room.policy = PolicyWire.agreed(member.policy for member in self.members.values())
@@ -147,14 +163,13 @@ class Book:
         for seat in [seat for seat, until in self.tombstones.items() if until <= now]:
             del self.tombstones[seat]
         self.lapsed += self.reservations.lapse(now)
-        if now >= self.grace_until:
-            unheard = [p for p, m in self.members.items() if now - m.heard > self.room.agreed.lease]
-            for process in unheard:
-                self.line.forget_process(process)
-                del self.members[process]
-                self.lapsed += self.reservations.lapse_process(process)
-            if unheard:
-                self._agree()
+        unheard = [p for p, m in self.members.items() if now - m.heard > self.room.agreed.lease]
+        for process in unheard:
+            self.line.forget_process(process)
+            del self.members[process]
+            self.lapsed += self.reservations.lapse_process(process)
+        if unheard:
+            self._agree()
         self.line.lapse(self.members, now)
 
     # Where callers stand

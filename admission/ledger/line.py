@@ -22,6 +22,7 @@ class Member:
 
     since: int
     heard: int
+    """When it was heard last; a silence of all moves it on, see `Book`."""
     policy: str
     asked: int = -1
     """When it last wanted to dial; -1 for never."""

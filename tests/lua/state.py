@@ -155,7 +155,7 @@ def of_keys(replies: list[Any], ran_at: int) -> dict[str, Any]:
     looks = {entry[1:]: at for entry, at in due.items() if entry[0] == "p"}
     assert set(looks) == set(members)
     for name, at in looks.items():
-        latest = max(members[name][1] + state["lease"] + 1, clock["grace_until"])
+        latest = members[name][1] + state["lease"] + 1
         assert at <= latest, f"{name} is looked at at {at}, not by {latest}"
     assert len(due) == len(timers) + sum(len(found[kind]) for kind in ("calls", "tombstones", "members"))
     assert clock["next_due"] <= min(due.values(), default=NEVER_MS)

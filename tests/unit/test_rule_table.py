@@ -188,6 +188,79 @@ def test_a_silence_of_all_lets_nobody_lapse_before_everybody_could_be_heard():
     assert book.held == set()
 
 
+def held_by(by, limit=5, **policy):
+    """Return a desk with a held reservation `r` of a process that lives until now."""
+    book = Desk(limit, duration=10**9, **policy)
+    book.grant("r", by=by, duration=10**9)
+    book.placed("r", by=by)
+    for _ in range(LAG // 300 + 1):
+        book.after(300)
+        book.beat(by=by)
+    book.reading(count=1, by=by)
+    assert book.held == {"r"}
+    return book
+
+
+@pytest.mark.parametrize("pause", [LEASE // 3 + 1, 5_000, LEASE, 60_000, 3_600_000])
+def test_the_dead_lapse_however_seldom_anybody_asks(pause):
+    book = held_by("dead", limit=1)
+    book.wait("s", by="dead")
+    for _ in range(4):
+        book.after(pause)
+        assert book.ask("next", by="q", join=0).code != Code.GRANTED
+    assert book.held == {"r"}
+    book.after(pause)
+    book.reading(count=0, by="q")
+    assert book.held == set()
+    assert book.queue == []
+    assert set(book.book.members) == {"q"}
+    assert book.ask("next", by="q", join=0).code == Code.GRANTED
+
+
+def test_the_dead_lapse_where_beats_come_as_seldom_as_a_lease_lets_them():
+    book = held_by("dead", limit=1, lease=1_000)
+    book.wait("next", by="q")
+    for _ in range(5):
+        book.after(334)
+        book.reading(count=0, by="q")
+    assert book.held == set()
+    assert book.offers == {"next"}
+
+
+def test_a_process_for_each_job_leaves_no_crowd_behind():
+    book = Desk(5)
+    book.policies["strict"] = book.policy._replace(headroom=5)
+    book.beat(by="strict")
+    for number in range(40):
+        book.after(5_000)
+        book.beat(by=f"job {number}")
+        assert len(book.book.members) <= 8
+    assert book.book.room.agreed.headroom == 0
+
+
+def test_of_several_silences_each_gives_a_whole_lease_to_whoever_was_heard_since_the_last():
+    book = held_by("other")
+    for up in (0, 1, LEASE // 2, LEASE - 1, LEASE, LEASE + 1):
+        book.after(60_000)
+        book.beat(by="p")
+        book.quiet(LEASE - 1, "p")
+        book.beat(by="other")
+        book.quiet(up, "p", "other")
+        assert book.held == {"r"}
+    assert book.beaten().lapsed == 0
+
+
+def test_who_was_missed_between_three_silences_is_there_after_the_third():
+    book = held_by("other")
+    for _ in range(3):
+        book.after(60_000)
+        book.beat(by="p")
+        book.quiet(1, "p")
+    book.beat(by="other")
+    assert book.held == {"r"}
+    assert book.beaten().lapsed == 0
+
+
 def test_placed_after_the_deadline_is_believed_whatever_the_book_says():
     book = Desk(5)
     book.grant("r")

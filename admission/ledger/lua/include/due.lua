@@ -92,8 +92,6 @@ if now >= clock.next_due then
     local lapses_at = member.heard + lease + 1
     if lapses_at > now then
       add_due('p' .. name, lapses_at)
-    elseif now < clock.grace_until then
-      add_due('p' .. name, clock.grace_until)
     else
       lapse_process(name)
       lapsed = true

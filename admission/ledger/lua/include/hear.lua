@@ -1,6 +1,13 @@
--- Hear the process; after a silence of all, give everybody time to be heard.
-if now - clock.heard > math.floor(state.lease / 3) then
-  clock.grace_until = math.max(clock.grace_until, now + state.lease)
+-- Hear the process; after a silence of all, give everybody time to be heard. See `book.py`.
+local beyond = now - clock.heard - math.floor(state.lease / 3)
+if beyond > 0 then
+  local since = clock.grace_until - state.lease
+  for _, name in ipairs(redis.call('ZRANGEBYLEX', settled(keys.processes), '[p', '(q')) do
+    local member = heard(string.sub(name, 2))
+    member.heard = member.heard >= since and now - 1 or member.heard + beyond
+    write(name, PACK_MEMBER(member))
+  end
+  clock.grace_until = now + state.lease
 end
 clock.heard = now
 
