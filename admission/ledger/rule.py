@@ -42,7 +42,7 @@ class Facts:
 
     @property
     def tracked(self) -> bool:
-        """Whether the booking stays known, by its call id, after it is covered."""
+        """Whether the booking stays known, by its call id, after it is covered, if its call was placed."""
         return self.kind in {Kind.TRACK, Kind.STARTED}
 
     @property
@@ -261,7 +261,7 @@ class Reservations:
             self.held.add(rid)
             return
         self.held.discard(rid)
-        if not live and not (facts.tracked and rid in self.until):
+        if not live and not (facts.tracked and facts.placed and rid in self.until):
             self._drop(rid)
 
     def _close(self, facts: Facts) -> None:

@@ -5,7 +5,7 @@ import pytest
 from admission.ledger.lanes import MOST_LANES
 from admission.ledger.requests import Lanes
 from admission.ledger.wire import Code, Kind, LaneWire, Word
-from tests.books import Desk
+from tests.books import LAG, LEASE, SETTLE, Desk
 
 
 def board(limit=1, *, full=True, **policy):
@@ -179,6 +179,38 @@ def test_a_cap_counts_what_is_pending_held_and_tracked():
     assert book.ask("another lane", lane="default").code == Code.GRANTED
     book.call_ended("call")
     assert book.ask("one more", lane="capped", join=0).code == Code.GRANTED
+
+
+@pytest.mark.parametrize("how", ["error", "value", "crash"])
+def test_a_tracked_dial_of_which_nothing_was_told_counts_for_a_cap_while_it_is_pending(how):
+    book = Desk(10)
+    book.lane("capped", cap=1)
+    book.grant("r", lane="capped", kind=Kind.TRACK, by="q")
+    if how != "crash":
+        book.leave("r", by_value=how == "value", by="q")
+    book.after(LAG)
+    book.reading(0)
+    assert book.ask("next", lane="capped", kind=Kind.TRACK, join=0).code == Code.SATURATED
+    book.quiet(LEASE, "p")
+    book.reading(0)
+    assert book.booked == set()
+    assert book.ask("next", lane="capped", kind=Kind.TRACK, join=0).code == Code.GRANTED
+
+
+def test_an_open_tracked_block_counts_for_a_cap_though_it_is_covered():
+    book = Desk(10)
+    book.lane("capped", cap=1)
+    book.grant("r", lane="capped", kind=Kind.TRACK)
+    book.quiet(SETTLE + 1, "p")
+    book.reading(0)
+    assert book.pending == set()
+    assert book.ask("next", lane="capped", kind=Kind.TRACK, join=0).code == Code.SATURATED
+    book.placed("r", "call", lane="capped", kind=Kind.TRACK, late=1, leaving=1)
+    book.quiet(LAG + 1, "p")
+    book.reading(1)
+    assert book.ask("next", lane="capped", kind=Kind.TRACK, join=0).code == Code.SATURATED
+    book.call_ended("call")
+    assert book.ask("next", lane="capped", kind=Kind.TRACK, join=0).code == Code.GRANTED
 
 
 def test_what_cannot_be_counted_is_refused_where_there_is_a_cap():

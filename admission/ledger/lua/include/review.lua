@@ -12,7 +12,7 @@ local function review(rid, booked)
     booked.settle = NONE
   end
   local live = booked.open == 1 and booked.over_at ~= NONE
-  local tracked = (booked.kind == TRACK or booked.kind == STARTED) and booked.over_at ~= NONE
+  local tracked = (booked.kind == TRACK or booked.kind == STARTED) and booked.placed == 1 and booked.over_at ~= NONE
   booked.held = live and booked.kind == HOLD and booked.placed == 1 and heard(booked.process) and 1 or 0
   if live or tracked then
     return keep(rid, booked)
