@@ -64,13 +64,14 @@ class LaneBook:
         """Take words on lanes; return which lanes that changed."""
         if len({DEFAULT, *self.terms, *(lane.name for lane in lanes)}) > MOST_LANES:
             return Code.FULL, []
-        changed = [lane.name for lane in lanes if self._tell(how, lane, max(now, self.at + 1))]
+        changed = [lane.name for lane in lanes if self._tell(how, lane, now)]
         if changed:
             self._changed(now)
         return Code.OK, changed
 
-    def _tell(self, how: int, lane: LaneWire, at: int) -> bool:
+    def _tell(self, how: int, lane: LaneWire, now: int) -> bool:
         known = self.terms.get(lane.name, Terms(LaneWire(lane.name))).told
+        at = self._stamp(known, now)
         if how == Word.RETELL:
             news = lane if lane.at > known.at else known
         elif how == Word.SET:
@@ -88,9 +89,14 @@ class LaneBook:
         """Pause or resume one lane."""
         if not self.known(name):
             return Code.NO_LANE
-        self._put(self.of(name).told._replace(paused=on, reason=reason, at=max(now, self.at + 1)))
+        known = self.of(name).told
+        self._put(known._replace(paused=on, reason=reason, at=self._stamp(known, now)))
         self._changed(now)
         return Code.OK
+
+    def _stamp(self, known: LaneWire, now: int) -> int:
+        """Return when a new word came, later than all before: one told again may be of a clock that was ahead."""
+        return max(now, self.at + 1, known.at + 1)
 
     def _put(self, told: LaneWire) -> None:
         if told.name in self.terms:

@@ -294,6 +294,20 @@ def test_a_ledger_that_lost_lanes_takes_the_newest_that_it_is_told_again():
     assert [row.headroom for row in book.beaten().lanes if row.name == "bulk"] == [2]
 
 
+def test_a_new_word_counts_for_more_than_one_told_again_of_a_clock_that_was_ahead():
+    book = Desk(5)
+    ahead = book.now + 60_000
+    told = tuple(LaneWire(name, at=ahead, priority=0) for name in ("set", "paused", "declared"))
+    book.say(Lanes(int(Word.RETELL), told))
+    book.lane("set", cap=3)
+    book.pause("why", lane="paused")
+    book.lane("declared", how=Word.DECLARE, cap=4)
+    book.say(Lanes(int(Word.RETELL), told))
+    lanes = {lane.name: lane for lane in book.beaten(lanes_at=-1).lanes}
+    assert (lanes["set"].cap, lanes["paused"].paused, lanes["declared"].cap) == (3, 1, 4)
+    assert all(lanes[lane.name].at == ahead + 1 for lane in told)
+
+
 def test_there_are_not_more_lanes_than_the_ledger_can_look_at():
     book = Desk(1)
     for number in range(MOST_LANES - 1):

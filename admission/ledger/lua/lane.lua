@@ -53,7 +53,7 @@ local function tell(word)
   elseif how == DECLARE and text == known.declared then
     return false -- a process that begins anew says nothing new
   else
-    at, declared = math.max(now, state.lanes_at + 1), how == DECLARE and text or known.declared
+    at, declared = stamp_of(known), how == DECLARE and text or known.declared
     paused, reason = known.paused, known.reason
   end
   local terms = enter_lane(word.name)

@@ -20,7 +20,7 @@ elseif not is_lane(lane) then
   tail = lane_rows({NO_LANE, state.lanes_at, ''})
 else
   local terms = enter_lane(lane)
-  terms.paused, terms.reason, terms.at = on, reason, math.max(now, state.lanes_at + 1)
+  terms.paused, terms.reason, terms.at = on, reason, stamp_of(terms)
   lanes_changed()
   if on == 1 then
     the_line().withdraw_offers(lane)

@@ -27,6 +27,11 @@ local function lanes_changed()
   keep_lanes()
 end
 
+--- Return when a new word on a lane came, later than all before: one told again may be of a clock that was ahead.
+local function stamp_of(known)
+  return math.max(now, state.lanes_at + 1, known.at + 1)
+end
+
 --- Return a lane's own terms, entered when it is new.
 local function enter_lane(name)
   local all = all_lanes()
