@@ -98,8 +98,12 @@ class Room:
         pace = self.agreed.pace
         if not pace:
             return UNPACED
-        left = now * 1000 + 999 - max(self.paced_until, now * 1000)
+        left = now * 1000 + 999 - max(self.next_start(), now * 1000)
         return left // pace + 1 if left >= 0 else 0
+
+    def next_start(self) -> int:
+        """Return when the next start is due, in microseconds: one gap of the present pace after the last at most."""
+        return min(self.paced_until, self.claimed * 1000 + 999 + self.agreed.pace)
 
     def may_go(self, lane: str, free: int, offers: int) -> bool:
         """Whether a slot may be given to a lane where `free` are free and the lane has open `offers`."""
@@ -121,7 +125,7 @@ class Room:
         self._reservations.claim(ask.rid, facts, ask.duration, now)
         self._lanes.charge(ask.lane, self._lanes.level(self._lanes.of(ask.lane), waited))
         if self.agreed.pace:
-            self.paced_until = max(self.paced_until, now * 1000) + self.agreed.pace
+            self.paced_until = max(self.next_start(), now * 1000) + self.agreed.pace
         if self.claimed:
             # Of the time since the last claim, only that in which somebody stood in line tells how slots are freed.
             late = min(now - self.claimed, max(waited, self.agreed.refresh), RETRY_MAX_MS)
@@ -180,5 +184,5 @@ class Room:
         if self._readings.open_after >= self._readings.t0:
             wait = max(wait, self._readings.open_after - now)
         if self.agreed.pace:
-            wait = max(wait, self.paced_until // 1000 - now + position * self.agreed.pace // 1000)
+            wait = max(wait, self.next_start() // 1000 - now + position * self.agreed.pace // 1000)
         return max(self.agreed.refresh, min(wait, RETRY_MAX_MS))

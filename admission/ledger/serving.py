@@ -41,7 +41,7 @@ class Serving:
         """Seats to wake, with their processes: they have an offer, or wait for the pace. Whoever runs the verb takes
         them."""
         self.hinted: int = 0
-        """The `paced_until` of which the head of the line was told."""
+        """The `next_start` of which the head of the line was told."""
         self._speaker = ""
         """The process that speaks, if slots may be handed over to its waiters."""
         self._takes_up = False
@@ -109,8 +109,8 @@ class Serving:
 
     def _hint(self, seat: str) -> None:
         """Only the pace holds the head of the line back: let its process learn of `next_at`, once for every start."""
-        if not self._line.offers and self.hinted != self._room.paced_until:
-            self.hinted = self._room.paced_until
+        if not self._line.offers and self.hinted != self._room.next_start():
+            self.hinted = self._room.next_start()
             self.wakes.append((self._line.seats[seat].process, seat))
 
     def next_at(self, now: int) -> int:
@@ -121,6 +121,6 @@ class Serving:
         times = [line.next_at(self._members, now)]
         if room.cooling.span and room.cooling.until > now:
             times.append(room.cooling.until)
-        if room.agreed.pace and room.paced_until // 1000 > now and line.parked and room.free(now):
-            times.append(room.paced_until // 1000)
+        if room.agreed.pace and room.next_start() // 1000 > now and line.parked and room.free(now):
+            times.append(room.next_start() // 1000)
         return min((time for time in times if time), default=0)

@@ -5,7 +5,7 @@ import pytest
 from admission.ledger.lanes import MOST_LANES
 from admission.ledger.requests import Lanes
 from admission.ledger.wire import Code, Kind, LaneWire, Word
-from tests.books import LAG, LEASE, SETTLE, Desk
+from tests.books import LAG, LEASE, REFRESH, SETTLE, Desk
 
 
 def board(limit=1, *, full=True, **policy):
@@ -485,3 +485,44 @@ def test_default_is_among_the_lanes_once_any_is_told(how):
     book = Desk(1)
     book.lane("bulk", how=how, at=1)
     assert set(book.status().lanes) == {"bulk", "default"}
+
+
+def test_a_slower_pace_ends_with_the_policy_that_set_it():
+    book = Desk(20, pace=100_000_000)
+    book.grant("first", by="old")
+    began = book.now
+    book.policy = book.policy._replace(pace=200_000)
+    book.quiet(5_000, "new")
+    book.wait("waits", by="new")
+    book.book.serving.wakes.clear()
+    book.quiet(LEASE - 5_001, "new")
+    assert book.beat(by="new").head.next_at == began + 100_000
+    book.quiet(1_001, "new")
+    assert set(book.book.members) == {"new"}
+    book.reading(0, by="new")
+    assert book.offers == {"waits"}
+    assert book.claim("waits", by="new").code == Code.GRANTED
+    assert book.ask("too soon", by="new", join=0).verdict.retry_after == REFRESH
+    book.after(199)
+    assert book.ask("too soon", by="new", join=0).code == Code.SATURATED
+    book.after(1)
+    assert book.ask("in time", by="new", join=0).code == Code.GRANTED
+
+
+def test_who_waits_for_a_slower_pace_is_told_when_a_faster_one_lets_it_start():
+    book = Desk(20, pace=100_000_000)
+    book.grant("first", by="old")
+    book.wait("waits", by="new")
+    book.policy = book.policy._replace(pace=20_000_000)
+    book.beat(by="p")
+    book.beat(by="old")
+    book.book.serving.wakes.clear()
+    reply = book.beat(by="new")
+    assert book.book.serving.wakes == [("new", "waits")]
+    assert reply.head.next_at == book.now + 20_000
+    assert book.ask("other", by="new", join=0).verdict.retry_after == 40_000
+    book.quiet(19_999, "p", "old", "new")
+    book.reading(0)
+    assert book.offers == set()
+    book.quiet(1, "new")
+    assert book.offers == {"waits"}

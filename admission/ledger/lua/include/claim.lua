@@ -7,7 +7,7 @@ do
   keep(rid, booked)
   charge(lane, waited_ms)
   if state.pace > 0 then
-    clock.paced_until = math.max(clock.paced_until, now * 1000) + state.pace
+    clock.paced_until = math.max(next_start(), now * 1000) + state.pace
   end
   if clock.claimed ~= 0 then
     -- Of the time since the last claim, only that in which somebody stood in line tells how slots are freed.

@@ -403,8 +403,8 @@ local function the_line()
       local place = line.place_of(head.seat)
       if starts_left <= 0 then
         -- Only the pace holds it back: let its process learn of `next_at`, once for every start.
-        if number_of('offers') == 0 and clock.hinted ~= clock.paced_until then
-          clock.hinted = clock.paced_until
+        if number_of('offers') == 0 and clock.hinted ~= next_start() then
+          clock.hinted = next_start()
           wake(place.process, head.seat)
         end
         return
@@ -432,7 +432,7 @@ local function the_line()
     if state.cool_span > 0 and state.cool_until > now then
       at = state.cool_until
     end
-    local paced = math.floor(clock.paced_until / 1000)
+    local paced = math.floor(next_start() / 1000)
     if state.pace > 0 and paced > now and number_of('waiting') > number_of('offers') and free_slots() > 0 then
       at = at > 0 and math.min(at, paced) or paced
     end

@@ -27,12 +27,17 @@ local function free_slots()
   return closed() and 0 or math.max(0, state.limit - in_use())
 end
 
+--- Return when the next start is due, in microseconds: one gap of the present pace after the last at most.
+local function next_start()
+  return math.min(clock.paced_until, clock.claimed * 1000 + 999 + state.pace)
+end
+
 --- Return how many may start now: one for each `pace`, and none is saved up.
 local function starts()
   if state.pace == 0 then
     return UNPACED
   end
-  local left = now * 1000 + 999 - math.max(clock.paced_until, now * 1000)
+  local left = now * 1000 + 999 - math.max(next_start(), now * 1000)
   return left >= 0 and math.floor(left / state.pace) + 1 or 0
 end
 

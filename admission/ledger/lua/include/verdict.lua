@@ -12,7 +12,7 @@ do
     wait = math.max(wait, state.open_after - now)
   end
   if state.pace > 0 then
-    wait = math.max(wait, math.floor(clock.paced_until / 1000) - now + math.floor(ahead * state.pace / 1000))
+    wait = math.max(wait, math.floor(next_start() / 1000) - now + math.floor(ahead * state.pace / 1000))
   end
   local retry_after = math.max(state.refresh, math.min(wait, RETRY_MAX_MS))
   local terms = lane_of(lane)
