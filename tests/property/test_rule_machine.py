@@ -893,5 +893,6 @@ def free_what_lapses(patch: pytest.MonkeyPatch) -> None:
 def test_a_broken_rule_is_caught(break_it, monkeypatch):
     break_it(monkeypatch)
     with pytest.raises(Overshoot):
-        for seed in range(400):
+        # The one that is hardest to catch is caught by one seed in some 350.
+        for seed in range(2_000):
             live_through(seed)
