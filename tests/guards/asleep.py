@@ -4,12 +4,16 @@ A pause of some real milliseconds would do on a machine that does nothing else, 
 """
 
 import asyncio
+import os
 import queue
 import threading
 
 ASLEEP = set()
 """The threads that wait for mail, and for which there is none."""
 _LOCK = threading.RLock()
+if hasattr(os, "register_at_fork"):
+    # Or a forked child could find it held by a thread that it does not have.
+    os.register_at_fork(before=_LOCK.acquire, after_in_parent=_LOCK.release, after_in_child=_LOCK.release)
 
 
 class WatchedQueue:
