@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from concurrent.futures import as_completed
 from contextlib import ExitStack, suppress
 
 import pytest
@@ -342,8 +343,8 @@ def check_told_again(guard, at, began, held):
     wait_until(lambda: stands(guard) == (held, LIMIT))
     for reservation in admitted:
         reservation.cancel()
-    for waiter in waiters:
-        waiter.result(10).cancel()
+    for waiter in as_completed(waiters, timeout=60):
+        waiter.result().cancel()
 
 
 def test_a_server_that_comes_back_empty_is_told_everything(guard, at, own):
