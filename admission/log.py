@@ -30,7 +30,7 @@ class _Log(logging.LoggerAdapter[logging.Logger]):
                 raise
 
 
-logger = _Log(logging.getLogger("admission"))
+logger: logging.LoggerAdapter[logging.Logger] = _Log(logging.getLogger("admission"))
 
 
 def by_signal(error: BaseException) -> bool:
