@@ -54,6 +54,15 @@ async def recover(stage, wire):
     await stage.outcome(stage.start(stage.guard.status()))
 
 
+async def hold_a_call(stage):
+    """Return a reservation whose call "call-1" the ledger knows."""
+    await stage.read()
+    reservation = await stage.guard.acquire()
+    reservation.placed("call-1")
+    await stage.status()
+    return reservation
+
+
 @both_colours
 async def test_nothing_is_admitted_while_the_ledger_is_away(colour):
     async with Stage(colour, 2) as stage:
@@ -141,10 +150,7 @@ async def test_who_asks_or_commands_is_told_that_the_ledger_is_away(colour):
 @both_colours
 async def test_news_of_calls_is_kept_until_the_ledger_is_back(colour):
     async with Stage(colour, 5) as stage:
-        await stage.read()
-        reservation = await stage.guard.acquire()
-        reservation.placed("call-1")
-        await stage.status()
+        reservation = await hold_a_call(stage)
         wire = Wire(stage)
         wire.cut = True
         for tell in (stage.guard.call_ended("call-1"), stage.guard.call_started("call-2")):
@@ -157,10 +163,7 @@ async def test_news_of_calls_is_kept_until_the_ledger_is_back(colour):
 @both_colours
 async def test_a_fault_of_our_own_is_told_to_who_waits_and_loses_no_note(colour):
     async with Stage(colour, 5) as stage:
-        await stage.read()
-        reservation = await stage.guard.acquire()
-        reservation.placed("call-1")
-        await stage.status()
+        reservation = await hold_a_call(stage)
         wire = Wire(stage)
         wire.breaks = True
         told = stage.start(stage.guard.call_ended("call-1"))

@@ -377,7 +377,9 @@ def test_outside_of_a_worker_the_refusal_is_raised(guard, source, name):
         dial("a")
 
 
-async def test_outside_of_an_arq_worker_the_refusal_is_raised(source):
+@pytest.fixture
+async def dial_on_arq(source):
+    """The function of an arq job, which finds its account full."""
     source.count = 1
     async with AsyncGuard(source, account="queues", policy=POLICY) as guard:
 
@@ -385,8 +387,12 @@ async def test_outside_of_an_arq_worker_the_refusal_is_raised(source):
         async def dial(ctx, contact):
             return contact
 
-        with pytest.raises(Saturated):
-            await dial({}, "a")
+        yield dial
+
+
+async def test_outside_of_an_arq_worker_the_refusal_is_raised(dial_on_arq):
+    with pytest.raises(Saturated):
+        await dial_on_arq({}, "a")
 
 
 def test_an_rq_job_is_handed_back_by_its_own_function_alone(guard, source, monkeypatch):
@@ -487,16 +493,9 @@ async def test_a_method_is_deferred_as_an_arq_job_too(source):
         assert ctx["redis"].taken == ["arq:retry:1"]
 
 
-async def test_an_arq_job_is_deferred_also_when_its_try_cannot_be_taken_off(source):
-    source.count = 1
-    async with AsyncGuard(source, account="queues", policy=POLICY) as guard:
-
-        @on_arq.admitted(guard, wait=0)
-        async def dial(ctx, contact):
-            return contact
-
-        with pytest.raises(Retry):
-            await dial({"job_id": "1", "redis": NoCounts()}, "a")
+async def test_an_arq_job_is_deferred_also_when_its_try_cannot_be_taken_off(dial_on_arq):
+    with pytest.raises(Retry):
+        await dial_on_arq({"job_id": "1", "redis": NoCounts()}, "a")
 
 
 async def test_an_arq_job_is_not_handed_back_by_another_that_it_calls(source):

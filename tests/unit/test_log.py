@@ -42,7 +42,6 @@ class TimeIsOver(Exception):
     """A job has had its time."""
 
 
-@pytest.mark.skipif(not hasattr(signal, "raise_signal"), reason="this system has no signals")
 def test_what_a_signal_raises_meanwhile_is_the_callers(filtered):
     def ring(*_):
         raise TimeIsOver
