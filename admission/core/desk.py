@@ -403,6 +403,7 @@ class Desk:
             if draft.box is not None and (is_final or draft.want is not None or not draft.failed):
                 draft.box.put(Failed(error) if is_final else LedgerDown(error))
             draft.failed = True
+            # A jump is not seen twice; yet it is no note: to another epoch it says nothing.
             if draft.note or draft.verb == Jumped.verb:
                 kept.append(draft)
             elif draft.reads:
