@@ -262,10 +262,8 @@ def current_reservation() -> Reservation:
     Raises:
         LookupError: No block encloses the running code; a new thread does not inherit one.
     """
-    block = _enclosing.get()
-    while block is not None:
-        reservation = block.reservation()
-        if reservation is not None and not block.over:
-            return reservation
-        block = block.outer
-    raise LookupError("no admission block encloses this code")
+    block = _open(_enclosing.get())
+    reservation = None if block is None else block.reservation()
+    if reservation is None:
+        raise LookupError("no admission block encloses this code")
+    return reservation
