@@ -10,6 +10,7 @@ from __future__ import annotations
 import faulthandler
 import functools
 import json
+import math
 import os
 import signal
 import time
@@ -26,6 +27,8 @@ SETUP = json.loads(os.environ["QUEUES_SETUP"])
 WAIT = SETUP["wait"]
 REDIS = SETUP["redis"]
 BEGUN = b"begun"
+LONGEST_HANG = 20.0
+"""Seconds after which a job goes on that no time limit has ended: more than each limit, less than `crew.PATIENCE`."""
 
 store = redis.Redis.from_url(REDIS)
 # When a test fails, its workers are asked where they stand.
@@ -116,10 +119,14 @@ def refused(contact, headers):
 
 
 def _hang(trouble):
-    """Stand still until a time limit raises (`soft`), or something worse happens."""
-    while True:
+    """Stand still until a time limit raises (`soft`), or something worse happens.
+
+    Celery sets no limit on the tasks of a worker that shuts down: what hangs then has to end by itself.
+    """
+    ends = math.inf if trouble.startswith("kill") else time.monotonic() + LONGEST_HANG
+    while time.monotonic() < ends:
         try:
-            while True:
+            while time.monotonic() < ends:
                 time.sleep(0.01)  # in steps: an exception that is set in a thread waits for the end of a call
         except Exception:
             if trouble.startswith("soft"):
