@@ -22,7 +22,16 @@ from admission.process import PerProcess, process_token
 from admission.reservation import encloses
 from admission.schedule import Schedule
 from admission.telling import Telling
-from admission.values import Lane, Policy, Usage, check_name, check_source_timeout, check_timeout, clean_text
+from admission.values import (
+    Lane,
+    Policy,
+    Usage,
+    check_name,
+    check_source_timeout,
+    check_timeout,
+    clean_text,
+    is_coroutine_function,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -344,7 +353,7 @@ def check_function(fn: Any, *, coroutine: bool, made_by: str) -> None:
     called = (fn, getattr(fn, "__call__", None))  # noqa: B004 - an object's own
     if any(inspect.isgeneratorfunction(one) or inspect.isasyncgenfunction(one) for one in called):
         raise ConfigurationError(f"{here} cannot tell when a generator's call is over; use a with block inside it")
-    is_coroutine = any(inspect.iscoroutinefunction(one) for one in called)
+    is_coroutine = is_coroutine_function(fn)
     if coroutine and not is_coroutine:
         if inspect.iscoroutinefunction(inspect.unwrap(fn)):
             raise ConfigurationError(

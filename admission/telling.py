@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import itertools
 import logging
 import time
@@ -37,6 +36,7 @@ from admission.hooks import (
 from admission.hooks import Refused as RefusedEvent
 from admission.ledger.wire import DEFAULT
 from admission.log import by_signal, logger
+from admission.values import is_coroutine_function
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -144,7 +144,7 @@ class _Hooked:
     def __init__(self, hook: Hook) -> None:
         if not callable(hook):
             raise ConfigurationError(f"hook {hook!r}: give callables that take one event, see admission.hooks")
-        if inspect.iscoroutinefunction(hook) or inspect.iscoroutinefunction(getattr(hook, "__call__", None)):  # noqa: B004 - it is callable, this asks of what kind
+        if is_coroutine_function(hook):
             raise ConfigurationError(
                 f"hook {hook!r} is a coroutine function: give a plain one, which hands the event over to a queue"
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -29,6 +30,11 @@ def check_name(kind: str, name: object) -> str:
             "letter or digit"
         )
     return name
+
+
+def is_coroutine_function(called: object) -> bool:
+    """Return whether calling it gives a coroutine, as far as can be told before: a function, or an object as one."""
+    return any(inspect.iscoroutinefunction(one) for one in (called, getattr(called, "__call__", None)))  # noqa: B004 - an object's own
 
 
 def clean_text(text: object, most: int) -> str:

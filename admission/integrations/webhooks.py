@@ -15,6 +15,7 @@ from admission.aguard import AsyncGuard
 from admission.errors import ConfigurationError
 from admission.guard import Guard
 from admission.log import logger
+from admission.values import is_coroutine_function
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
@@ -74,7 +75,7 @@ class Webhooks:
                 "secret is empty, so anybody could end the bookings of your calls: give what the provider sends along, "
                 "or a check of its signature"
             )
-        if inspect.iscoroutinefunction(secret) or inspect.iscoroutinefunction(getattr(secret, "__call__", None)):  # noqa: B004 - an object's own
+        if is_coroutine_function(secret):
             raise ConfigurationError(f"secret={secret!r} is a coroutine function: {_PLAIN}")
         for name, names in (("ended", ended), ("started", started)):
             if isinstance(names, str):
