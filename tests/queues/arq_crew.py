@@ -16,10 +16,10 @@ class ArqCrew(Crew):
     def command(self):
         return ["-m", "arq", "tests.queues.arq_worker.WorkerSettings"]
 
-    def enqueue(self, contact, trouble=""):
+    def enqueue(self, contact):
         async def enqueue():
             async with ArqRedis.from_url(self.stage.redis) as pool:
-                await pool.enqueue_job("dial_soft" if trouble.startswith("soft") else "dial", contact)
+                await pool.enqueue_job("dial_soft" if contact.startswith("soft") else "dial", contact)
 
         asyncio.run(enqueue())
 

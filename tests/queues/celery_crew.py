@@ -23,11 +23,11 @@ class CeleryCrew(Crew):
         quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel=WARNING"]
         return ["-m", "celery", "-A", "tests.queues.celery_worker", "worker", f"-c{self.stage.workers}", *quiet]
 
-    def enqueue(self, contact, trouble=""):
+    def enqueue(self, contact):
         limits = {}
-        if trouble.startswith(("soft", "hard")):
+        if contact.startswith(("soft", "hard")):
             limits = {"soft_time_limit": self.stage.soft, "time_limit": 2 * self.stage.soft + 60}
-        if trouble.startswith("hard"):
+        if contact.startswith("hard"):
             limits["time_limit"] = 2 * self.stage.soft
         self._app.send_task("dial", [contact], **limits)
 

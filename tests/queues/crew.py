@@ -131,8 +131,8 @@ class Crew(Processes):
         """Return the arguments of Python that run the workers."""
         raise NotImplementedError
 
-    def enqueue(self, contact, trouble=""):
-        """Enqueue a contact's job, with the time limits that it is to run into."""
+    def enqueue(self, contact):
+        """Enqueue a contact's job; its name tells which time limit it is to run into: `soft-...` or `hard-...`."""
         raise NotImplementedError
 
     def is_idle(self):

@@ -16,8 +16,8 @@ class DramatiqCrew(Crew):
     def command(self):
         return ["-m", "dramatiq", "tests.queues.dramatiq_worker", "--processes=1", f"--threads={self.stage.workers}"]
 
-    def enqueue(self, contact, trouble=""):
-        options = {"time_limit": self.stage.soft * 1000} if trouble.startswith("soft") else {}
+    def enqueue(self, contact):
+        options = {"time_limit": self.stage.soft * 1000} if contact.startswith("soft") else {}
         message = Message(queue_name="default", actor_name="dial", args=(contact,), kwargs={}, options=options)
         self._broker.enqueue(message)
 

@@ -15,8 +15,8 @@ class RqCrew(Crew):
     def command(self):
         return ["-m", "tests.queues.rq_worker", str(self.stage.workers)]
 
-    def enqueue(self, contact, trouble=""):
-        limit = self.stage.soft if trouble.startswith("soft") else 60
+    def enqueue(self, contact):
+        limit = self.stage.soft if contact.startswith("soft") else 60
         self._queue.enqueue(
             "tests.queues.rq_worker.dial", contact, retry=Retry(max=self.budget), job_timeout=limit, result_ttl=0
         )

@@ -28,14 +28,27 @@ def watching(crew, provider):
 
 
 def contacts_with_trouble(crew):
-    """Return the contacts in random order; some of their first jobs run into a time limit, or are killed."""
+    """Return two lots of contacts, in random order; some of their first jobs run into a time limit, or are killed.
+
+    What is to be killed after its dial is in the second lot, which is for the time after the first kill: that takes
+    along whatever else its worker does.
+    """
     kinds = ["soft", *(["hard"] if crew.hard else []), "kill"]
-    troubles = [f"{kind}-{when}" for kind in kinds for when in ("before", "after")]
-    contacts = troubles + [f"contact-{number}" for number in range(JOBS - len(troubles))]
-    for trouble in troubles:
-        crew.connection.set(f"trouble:{trouble}", trouble)
-    random.shuffle(contacts)
-    return contacts, troubles
+    lots = []
+    for name, when in (("early", "before"), ("late", "after")):
+        lot = [f"{kind}-{when}" for kind in kinds]
+        for trouble in lot:
+            crew.connection.set(f"trouble:{trouble}", trouble)
+        lot += [f"{name}-{number}" for number in range(JOBS // 2 - len(lot))]
+        random.shuffle(lot)
+        lots.append(lot)
+    return lots
+
+
+def kill_when_it_stands_still(crew, contact):
+    """Kill the process that runs a contact's job."""
+    pid = int(wait_until(lambda: crew.connection.get(f"at:{contact}"), PATIENCE))
+    crew.kill(pid, contact)
 
 
 def clear_up(crew, provider, contacts):
@@ -58,31 +71,31 @@ def clear_up(crew, provider, contacts):
 @pytest.mark.timeout(400)
 def test_every_contact_is_dialled_once_whatever_becomes_of_its_workers(hire, provider):
     with hire() as crew, watching(crew, provider) as guard:
-        contacts, troubles = contacts_with_trouble(crew)
+        early, late = contacts_with_trouble(crew)
         provider.fake.set_foreign(LIMIT)
-        first, others = contacts[: crew.stage.workers], contacts[crew.stage.workers :]
-        for contact in first:
-            crew.enqueue(contact, contact if contact in troubles else "")
+        for contact in early[: crew.stage.workers]:
+            crew.enqueue(contact)
         crew.start()
         # Saturation and refusals cost no job a try of its own, however often it is handed back.
         wait_until(lambda: max(map(int, crew.connection.hvals("runs")), default=0) > crew.budget + 1, PATIENCE)
         provider.fake.refuse_next(3, retry_after=0.2)
         provider.fake.set_foreign(0)
-        for contact in others:
-            crew.enqueue(contact, contact if contact in troubles else "")
-        for contact in ("kill-before", "kill-after"):
-            pid = int(wait_until(lambda contact=contact: crew.connection.get(f"at:{contact}"), PATIENCE))
-            crew.kill(pid, contact)
+        for contact in early[crew.stage.workers :]:
+            crew.enqueue(contact)
+        kill_when_it_stands_still(crew, "kill-before")
+        for contact in late:
+            crew.enqueue(contact)
+        kill_when_it_stands_still(crew, "kill-after")
         # A new version of the jobs is rolled out meanwhile.
         crew.stop()
         crew.start()
         wait_until(crew.is_idle, PATIENCE)
         # What was killed after its dial was delivered again, and not dialled again.
         assert int(crew.connection.get("found") or 0) >= 1
-        while clear_up(crew, provider, contacts):
+        while clear_up(crew, provider, early + late):
             wait_until(crew.is_idle, PATIENCE)
         crew.stop()
-        assert sorted(provider.dialled()) == sorted(contacts)
+        assert sorted(provider.dialled()) == sorted(early + late)
         assert (provider.fake.overshoots, provider.fake.peak) == (0, LIMIT)
         guard.check_whole(LIMIT)
 
