@@ -53,7 +53,13 @@ class Stage:
 
 
 class Processes:
-    """A command and all processes that come of it."""
+    """A command and all processes that come of it.
+
+    Attributes:
+        told_again_after: Seconds after which the command is told once more to end, where it may miss the first time.
+    """
+
+    told_again_after = PATIENCE
 
     def __init__(self):
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - `close` closes it
@@ -94,8 +100,12 @@ class Processes:
 
     def stop(self):
         """Have the command end as it does when it is told to."""
-        self._popen.send_signal(signal.SIGTERM)
-        self._popen.wait(PATIENCE)
+        end = time.monotonic() + PATIENCE
+        while self._popen.poll() is None:
+            assert time.monotonic() < end, "it does not end"
+            self._popen.send_signal(signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                self._popen.wait(self.told_again_after)
 
     def complaints(self):
         """Return what the processes have said, and where those stand that are still there."""

@@ -7,6 +7,11 @@ from tests.queues.crew import Crew
 
 class RqCrew(Crew):
     budget = 1
+    told_again_after = 20.0
+    """RQ notes a shutdown for the end of its job; one that comes between a job and the wait for the next one is lost.
+
+    The second one kills what is running, so it comes when all that was running is surely over.
+    """
 
     def __init__(self, stage):
         super().__init__(stage)
