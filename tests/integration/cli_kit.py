@@ -34,6 +34,9 @@ NOHUP = ("-c", f"{_IGNORE}; from admission.cli import main; sys.exit(main())")
 """`admission` as `nohup` starts it."""
 
 
+_STALLED = "was not taken within a second and given back: a stalled loop or thread\n"
+
+
 class Ended(NamedTuple):
     """What came of a command."""
 
@@ -70,10 +73,14 @@ def started(
 
 
 def finish(process: subprocess.Popen[str], given: str | None = None) -> Ended:
-    """Wait for a command's end; no key may be in what it wrote."""
+    """Wait for a command's end; no key may be in what it wrote.
+
+    That it did not take its slot within a second, and got another, is left out: it says how busy the processor is.
+    """
     out, err = process.communicate(given, timeout=TIMEOUT)
     assert KEY not in out + err
-    return Ended(process.returncode, out, err)
+    told = [line for line in err.splitlines(keepends=True) if not line.endswith(_STALLED)]
+    return Ended(process.returncode, out, "".join(told))
 
 
 def admission(*arguments: str, env: dict[str, str], given: str | None = None) -> Ended:
