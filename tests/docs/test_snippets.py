@@ -84,7 +84,7 @@ def test_the_tests_of_the_page_on_testing_pass(tmp_path, monkeypatch):
     (tmp_path / "test_dialer.py").write_text("\n".join(["from dialer import *", *tests]), "utf-8")
     env = {**os.environ, "PURETALK_API_KEY": "key", "ADMISSION_LEDGER": "memory", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", str(tmp_path)]
-    done = subprocess.run(command, check=False, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, check=False, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout
     assert f"{sum(block.count('def test_') for block in tests)} passed" in done.stdout
 
