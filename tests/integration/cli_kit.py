@@ -34,9 +34,6 @@ NOHUP = ("-c", f"{_IGNORE}; from admission.cli import main; sys.exit(main())")
 """`admission` as `nohup` starts it."""
 
 
-_STALLED = "was not taken within a second and given back: a stalled loop or thread\n"
-
-
 class Ended(NamedTuple):
     """What came of a command."""
 
@@ -73,14 +70,10 @@ def started(
 
 
 def finish(process: subprocess.Popen[str], given: str | None = None) -> Ended:
-    """Wait for a command's end; no key may be in what it wrote.
-
-    That it did not take its slot within a second, and got another, is left out: it says how busy the processor is.
-    """
+    """Wait for a command's end; no key may be in what it wrote."""
     out, err = process.communicate(given, timeout=TIMEOUT)
     assert KEY not in out + err
-    told = [line for line in err.splitlines(keepends=True) if not line.endswith(_STALLED)]
-    return Ended(process.returncode, out, "".join(told))
+    return Ended(process.returncode, out, err)
 
 
 def admission(*arguments: str, env: dict[str, str], given: str | None = None) -> Ended:
