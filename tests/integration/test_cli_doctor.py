@@ -57,15 +57,20 @@ def found(findings, text):
     return one
 
 
+def complaints(findings):
+    return [finding for finding in findings.values() if finding["level"] not in ("ok", "note")]
+
+
 def test_all_is_well(base, redis):
     account = "well"
-    source, policy = PureTalk(KEY, base_url=base), Policy(visibility_lag=0.0)
+    # A reading may take a second on a busy machine, and the doctor would tell that it comes late.
+    source, policy = PureTalk(KEY, base_url=base), Policy(visibility_lag=0.0, refresh_interval=5.0, max_staleness=30.0)
     with Guard(source, RedisLedger(redis), account=account, policy=policy) as guard:
         with guard.hold(timeout=20) as reservation:
             code, findings = examined(base, redis, ADMISSION_ACCOUNT=account)
             reservation.ended()
     assert code == 0
-    assert {finding["level"] for finding in findings.values()} == {"ok", "note"}
+    assert complaints(findings) == []
     assert found(findings, "the provider accepts the key")["topic"] == "key"
     assert found(findings, "6 of 20 calls")["topic"] == "provider"
     assert found(findings, "its timestamp moves")
@@ -160,7 +165,7 @@ def test_the_rights_that_it_asks_for_are_enough(base):
         url = server.url.replace("redis://", "redis://alice:pass-of-redis@")
         code, findings = examined(base, url)
         assert code == 0
-        assert {finding["level"] for finding in findings.values()} == {"ok", "note"}
+        assert complaints(findings) == []
         policy = Policy(visibility_lag=0.0, refresh_interval=0.05)
         with Guard(PureTalk(KEY, base_url=base), RedisLedger(url), policy=policy) as guard:
             guard.acquire(timeout=20).release()

@@ -139,7 +139,8 @@ def test_the_rights_are_enough_for_the_doctor(binary, provider):
         admin = server.client()
         env = environment(PURETALK_BASE_URL=provider, ADMISSION_REDIS_URL=url)
         done = admission("doctor", "--json", env=env)
-        assert {finding["level"] for finding in json.loads(done.out)["findings"]} <= {"ok", "note"}
+        findings = json.loads(done.out)["findings"]
+        assert [finding for finding in findings if finding["level"] not in ("ok", "note")] == []
         assert denied(admin) == set()
         admin.close()
 
