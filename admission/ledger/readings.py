@@ -59,6 +59,7 @@ class Readings:
     limit: int = -1
     count: int = -1
     stamp: int = -1
+    """The newest reading's timestamp; where an answer with a later one was dropped, all up to that one are old."""
     t0: int = -1
     t1: int = -1
     earlier: Earlier = field(default_factory=Earlier)
@@ -119,8 +120,10 @@ class Readings:
             return Code.OK
         self.mean += (now - answer.t0 - self.mean) // 4 if self.mean else now - answer.t0
         if answer.t0 <= self.t1:
+            self._drop(answer)
             return Code.OVERLAPPING
         if now - answer.t0 > staleness:
+            self._drop(answer)
             self.error = "the provider's answer was older than max_staleness when it came"
             return Code.TOO_OLD
         self.fails = self.retry_at = 0
@@ -137,6 +140,11 @@ class Readings:
         self.fails += 1
         self.retry_at = now + min(RETRY_MAX_MS, max(backoff, answer.retry_after))
         self.error = answer.error
+
+    def _drop(self, answer: Reading) -> None:
+        # A cache may keep it, and answer with it later: that tells nothing of the time at which it is asked then.
+        if answer.stamp > self.stamp:
+            self.stamp = answer.stamp + 1
 
     def _cached(self, answer: Reading, now: int, staleness: int, lag: int) -> bool:
         """Whether an answer repeats an old one; those with earlier timestamps do, until they agree for `staleness`."""

@@ -287,6 +287,18 @@ def test_large_numbers_stay_whole(desk):
     }
 
 
+def test_a_dropped_answer_is_old_when_a_cache_gives_it_again(desk):
+    book = desk(1)
+    stamp = 1_763_000_000_123_457
+    early = book.now + 1
+    book.after(2)
+    book.reading(0, stamp=stamp)
+    assert book.reading(1, stamp=stamp + 5, t0=early) == Code.OVERLAPPING
+    book.after(1)
+    assert book.reading(1, stamp=stamp + 5) == Code.CACHED
+    assert book.reading(1, stamp=stamp + 7) == Code.OK
+
+
 def test_a_process_that_lapses_takes_thousands_of_seats_along(desk):
     book = desk(0, max_waiting=10_000)
     for number in range(2_500):

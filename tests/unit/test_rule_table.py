@@ -404,6 +404,21 @@ def test_an_old_answer_that_is_repeated_counts_once():
         assert book.reading(count=0, stamp=old) == Code.CACHED
 
 
+@pytest.mark.parametrize("why", [Code.OVERLAPPING, Code.TOO_OLD])
+def test_an_answer_that_was_dropped_is_old_when_a_cache_gives_it_again(why):
+    book = Desk()
+    book.reading(count=0, limit=5, stamp=stamp(book.now))
+    early = book.now + 1
+    book.after(POLICY.staleness + 2)
+    if why == Code.OVERLAPPING:
+        book.reading(count=0, stamp=stamp(book.now - 2))
+    dropped = stamp(book.now - 1)
+    assert book.reading(count=1, t0=early, stamp=dropped) == why
+    book.after(1_000)
+    assert book.reading(count=1, stamp=dropped) == Code.CACHED
+    assert book.reading(count=1, stamp=dropped + 1_000) == Code.OK
+
+
 def test_the_same_timestamp_with_other_numbers_is_a_reading():
     book = Desk()
     book.reading(count=1, limit=5, stamp=9_000)

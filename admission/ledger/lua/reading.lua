@@ -41,6 +41,13 @@ local function earlier_agree()
   return state.earlier_answers >= LEAST_AGREEING
 end
 
+--- Drop an answer: a cache may keep it, and answer with it when it is older. See `readings.py`.
+local function drop()
+  if stamp_us > state.stamp then
+    state.stamp = stamp_us + 1
+  end
+end
+
 --- Say whether an answer repeats an old one.
 local function is_cached()
   if stamp_us >= 0 and stamp_us < state.stamp then
@@ -129,9 +136,11 @@ local function reading()
   local span = now - t0_ms
   state.mean = state.mean ~= 0 and state.mean + math.floor((span - state.mean) / 4) or span
   if t0_ms <= state.t1 then
+    drop()
     return OVERLAPPING
   end
   if span > state.staleness then
+    drop()
     state.error = "the provider's answer was older than max_staleness when it came"
     return TOO_OLD
   end
