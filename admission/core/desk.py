@@ -423,6 +423,8 @@ class Desk:
             self._clock.reset()
             if not first:
                 self.report("new_epoch", account=self.account, epoch=head.epoch)
+                if head.now - head.epoch > BEAT_MS + self.policy.lag:
+                    self.own.told_too_late()
                 self._tell_all_again()
         if draft.note or draft.box is not None:
             self.outbox.put(draft)

@@ -52,6 +52,14 @@ class OwnBooks:
             self.bookings.pop(note.rid, None)
         return make
 
+    def told_too_late(self) -> None:
+        """A ledger that had lost its data admits again, and was not told of these: their slots may have gone to others.
+
+        So their deadlines have passed: what is dialled from now on is late.
+        """
+        for booking in self.bookings.values():
+            booking.deadline = booking.granted_at
+
     def call_ended(self, call_id: str) -> None:
         """Forget what was booked for a call that is over, so that a ledger that loses its data does not hear of it."""
         for booking in [one for one in self.bookings.values() if one.call_id == call_id and not one.open]:

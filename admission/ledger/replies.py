@@ -17,7 +17,7 @@ class Head(NamedTuple):
     Attributes:
         code: The verdict.
         now: Ledger time of the verb.
-        epoch: The ledger's epoch.
+        epoch: The ledger's epoch: the ledger time at which it began, or a little more.
         since: When the asking process was entered in the book; another value than before: it had lapsed.
         waiting: Callers in the line.
         due_at: When the next reading of the provider is due.

@@ -180,6 +180,21 @@ def test_what_another_epoch_must_hear_is_told_until_delivered(kind):
     assert [entry.rid for entry in beat.entries] == ["rid"]
 
 
+@pytest.mark.parametrize("kind", [Kind.HOLD, Kind.PLACE])
+@pytest.mark.parametrize("late", [False, True])
+def test_a_slot_that_another_epoch_hears_of_when_its_pause_is_over_may_be_somebody_else_s(kind, late):
+    office = Office()
+    office.grants(kind=kind)
+    booking = office.desk.own.bookings["rid"]
+    office.now += 1
+    # It admits again one beat and the lag after it began.
+    begun = office.head().now - 3_000 - late
+    office.say(GetStatus(Box())).reply(Code.FOREIGN, epoch=begun, since=0)
+    assert (booking.deadline < office.now) == late
+    office.reply(epoch=begun)
+    assert (booking.deadline < office.now) == late, "no beat moves it any more"
+
+
 def test_a_slot_of_an_epoch_that_is_gone_is_told_until_delivered():
     office = Office()
     message = admitted(office, epoch=6)
