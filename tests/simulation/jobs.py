@@ -80,8 +80,12 @@ class Job:
         return accepted[0]
 
     def is_late(self, reservation: Reservation) -> bool:
-        """Whether a call is accepted after its deadline: no promise holds."""
-        return self.process.agenda.now() > reservation._booking.deadline
+        """Whether a call is accepted after its deadline, or by a process that has not heard of a data loss in the beat
+        that a new epoch waits for it: no promise holds."""
+        now, process = self.process.agenda.now(), self.process
+        waits_until = process.ledger.book.readings.open_after / 1000 - process.policy.visibility_lag
+        is_told = process.desk._epoch == process.ledger.book.epoch or now <= waits_until
+        return now > reservation._booking.deadline or not is_told
 
     def talked(self, call: Call) -> Generator[Pause, Mail | None, None]:
         while call.live:

@@ -86,6 +86,7 @@ SCENARIOS = {
     "lost ledger that refuses": Scenario(
         losses=8.0, dial=(2.0, 3.6), weather=Weather(refused_requests=0.1), strict=False
     ),
+    "lost ledger, stalls": Scenario(losses=8.0, dial=(0.5, 3.6), stalls=3.0, stall=(0.5, 5.0), strict=False),
     "bad readings": Scenario(weather=Weather(reading=(0.05, 2.5), failed_readings=0.3, cached_readings=0.2)),
     "lanes": Scenario(limits=(3, 6, 12), lanes=LANES),
     "lanes that change": Scenario(limits=(3, 6, 12), lanes=LANES, lane_moves=6.0),
