@@ -426,6 +426,16 @@ def test_the_same_timestamp_with_other_numbers_is_a_reading():
     assert book.reading(count=2, stamp=9_000) == Code.OK
 
 
+def test_a_reading_that_is_sent_twice_makes_its_own_timestamp_no_older():
+    book = Desk()
+    began = book.now
+    book.after(1_000)
+    assert book.reading(count=1, limit=5, stamp=9_000, t0=began) == Code.OK
+    assert book.reading(count=1, stamp=9_000, t0=began) == Code.OVERLAPPING
+    book.after(1_000)
+    assert book.reading(count=2, stamp=9_000) == Code.OK
+
+
 def test_a_source_without_timestamps_is_never_taken_for_cached():
     book = Desk(5, count=1)
     book.after(1_000)
