@@ -82,9 +82,10 @@ class Job:
     def is_late(self, reservation: Reservation) -> bool:
         """Whether a call is accepted after its deadline, or by a process that has not heard of a data loss in the beat
         that a new epoch waits for it: no promise holds."""
-        now, process = self.process.agenda.now(), self.process
-        waits_until = process.ledger.book.readings.open_after / 1000 - process.policy.visibility_lag
-        is_told = process.desk._epoch == process.ledger.book.epoch or now <= waits_until
+        now, process, book = self.process.agenda.now(), self.process, self.process.ledger.book
+        waits_until = book.readings.open_after / 1000 - process.policy.visibility_lag
+        # A ledger that nobody has spoken to since its loss is in no epoch yet.
+        is_told = book.epoch in {0, process.desk._epoch} or now <= waits_until
         return now > reservation._booking.deadline or not is_told
 
     def talked(self, call: Call) -> Generator[Pause, Mail | None, None]:
