@@ -423,7 +423,7 @@ class Desk:
             self._clock.reset()
             if not first:
                 self.report("new_epoch", account=self.account, epoch=head.epoch)
-                if head.now - head.epoch > BEAT_MS + self.policy.lag:
+                if head.now - head.epoch > self.policy.opening:
                     self.own.told_too_late()
                 self._tell_all_again()
         if draft.note or draft.box is not None:

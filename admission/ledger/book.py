@@ -18,7 +18,6 @@ from admission.ledger.rule import Facts, Reservations
 from admission.ledger.serving import Serving
 from admission.ledger.visibility import Visibility
 from admission.ledger.wire import (
-    BEAT_MS,
     DEFAULT,
     TOMBSTONE_MS,
     Code,
@@ -439,8 +438,8 @@ class Book:
         self.readings.reset(self._open_after())
 
     def _open_after(self) -> int:
-        """Return the time that a new epoch's first reading must begin after: one beat tells all bookings again."""
-        return self.opened + BEAT_MS + self.room.agreed.lag
+        """Return the time that a new epoch's first reading must begin after."""
+        return self.opened + self.room.agreed.opening
 
 
 def flatten(rows: Iterable[Iterable[int | str]]) -> Wire:

@@ -118,6 +118,11 @@ class PolicyWire(NamedTuple):
         """Return it as one argument."""
         return ",".join(map(str, self))
 
+    @property
+    def opening(self) -> int:
+        """How long after its beginning the readings of a new epoch admit nobody: one beat tells all bookings again."""
+        return BEAT_MS + self.lag
+
     @classmethod
     def parse(cls, text: str) -> PolicyWire:
         """Read what `text` wrote."""

@@ -70,7 +70,7 @@ def test_all_is_well(base, redis):
             code, findings = examined(base, redis, ADMISSION_ACCOUNT=account)
             reservation.ended()
     assert code == 0
-    assert complaints(findings) == []
+    assert {finding["level"] for finding in findings.values()} == {"ok", "note"}, complaints(findings)
     assert found(findings, "the provider accepts the key")["topic"] == "key"
     assert found(findings, "6 of 20 calls")["topic"] == "provider"
     assert found(findings, "its timestamp moves")
@@ -165,7 +165,7 @@ def test_the_rights_that_it_asks_for_are_enough(base):
         url = server.url.replace("redis://", "redis://alice:pass-of-redis@")
         code, findings = examined(base, url)
         assert code == 0
-        assert complaints(findings) == []
+        assert {finding["level"] for finding in findings.values()} == {"ok", "note"}, complaints(findings)
         policy = Policy(visibility_lag=0.0, refresh_interval=0.05)
         with Guard(PureTalk(KEY, base_url=base), RedisLedger(url), policy=policy) as guard:
             guard.acquire(timeout=20).release()

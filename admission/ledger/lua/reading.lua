@@ -41,7 +41,7 @@ local function earlier_agree()
   return state.earlier_answers >= LEAST_AGREEING
 end
 
---- Drop an answer: a cache may keep it, and answer with it when it is older. See `readings.py`.
+--- Drop an answer: a cache may keep it, and answer with it later. See `readings.py`.
 local function drop()
   if stamp_us > state.stamp then
     state.stamp = stamp_us + 1
