@@ -34,7 +34,8 @@ def check_name(kind: str, name: object) -> str:
 
 def is_coroutine_function(called: object) -> bool:
     """Return whether calling it gives a coroutine, as far as can be told before: a function, or an object as one."""
-    return any(inspect.iscoroutinefunction(one) for one in (called, getattr(called, "__call__", None)))  # noqa: B004 - an object's own
+    own = getattr(called, "__call__", None)  # noqa: B004 - an object's own
+    return inspect.iscoroutinefunction(called) or inspect.iscoroutinefunction(own)
 
 
 def clean_text(text: object, most: int) -> str:

@@ -61,6 +61,22 @@ def test_an_exception_at_any_point_leaves_everything_in_order(colour, way):
     assert way in CALLERS_OWN or {place for _, place in tally.kept} <= AT_THE_DOOR
 
 
+@pytest.mark.parametrize("colour", COLOURS)
+def test_an_exception_while_a_function_is_decorated_comes_out(colour):
+    def checks(points):
+        return [point for point in points if point.file == "values.py"]
+
+    tally = Tally()
+    run_on(
+        COLOURS[colour],
+        lambda noise: by_signals(
+            COLOURS[colour], WAYS["decorated"], noise, tally, errors=SIGNALS, times=2, pick=checks
+        ),
+    )
+    assert not tally.faults
+    assert tally.struck
+
+
 @pytest.mark.parametrize("manner", MANNERS)
 def test_a_task_cancelled_at_any_suspension_leaves_everything_in_order(manner):
     tally = Tally()
