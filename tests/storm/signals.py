@@ -182,13 +182,16 @@ def once(limit: TimeLimit, job: Callable[[], object], tally, faults, kind, noise
         came = caught
     raised = limit.raised
     if came is not None and came is not raised:
-        faults.append(f"out came {came!r}, raised was {raised!r}")
+        # A timeout of asyncio that is hit when it has cancelled its task does not know that cancellation for its own.
+        if not (isinstance(came, asyncio.CancelledError) and came_in(raised, asyncio.Timeout._on_timeout)):
+            faults.append(f"out came {came!r}, raised was {raised!r}: {''.join(traceback.format_exception(raised))}")
     elif (
         raised is not None
         and came is None
         and not any(one.get("exception") is raised for one in swallowed)
         and not any(map(is_pythons_own, noise.heard))
-        and not came_in_a_reading(raised)
+        # To a task that reads the provider it is the source's own error.
+        and not (isinstance(raised, Exception) and came_in(raised, AsyncGuard._read))
     ):
         faults.append(f"{raised!r} was swallowed at {place_of(raised)}")
     if raised is not None:
@@ -197,10 +200,10 @@ def once(limit: TimeLimit, job: Callable[[], object], tally, faults, kind, noise
     limit.raised = None
 
 
-def came_in_a_reading(raised: BaseException) -> bool:
-    """Whether a signal has raised in a task that reads the provider, to which it is the source's own error."""
-    frames = (frame for frame, _ in traceback.walk_tb(raised.__traceback__))
-    return isinstance(raised, Exception) and any(frame.f_code is AsyncGuard._read.__code__ for frame in frames)
+def came_in(raised: BaseException | None, function: Callable[..., object]) -> bool:
+    """Whether a signal has raised while this function ran."""
+    frames = traceback.walk_tb(getattr(raised, "__traceback__", None))
+    return any(frame.f_code is function.__code__ for frame, _ in frames)
 
 
 WAYS = {"threads": main_thread_dials, "tasks": main_loop_dials}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,9 +17,11 @@ from admission.core.messages import GiveUp
 from admission.guard import Guard
 from admission.ledger.rule import Reservations
 from admission.reservation import Reservation
+from tests.guards.interrupts import Alarm
 from tests.servers import redis_server
 from tests.storm import directly
 from tests.storm.crowds import ROOMY, TIGHT, Account, storm
+from tests.storm.signals import once
 from tests.storm.singles import (
     COLOURS,
     MANNERS,
@@ -188,3 +193,29 @@ def test_an_exception_that_is_swallowed_is_found(monkeypatch):
     real = Guard._ask_directly
     monkeypatch.setattr(Guard, "_ask_directly", ask_directly)
     assert "the exception did not reach the caller" in found("threads", "at_once", by_all_signals)
+
+
+def test_a_signal_of_which_a_cancellation_comes_is_found_unless_it_came_in_a_timeout_of_asyncio():
+    def rings():
+        limit.raised = Alarm("time is over")
+        raise limit.raised
+
+    def in_a_timeout():
+        timeout = asyncio.Timeout(0)
+        timeout._state = asyncio.timeouts._State.ENTERED
+        timeout._task = SimpleNamespace(cancel=rings)
+        with suppress(Alarm):
+            timeout._on_timeout()
+        raise asyncio.CancelledError
+
+    def elsewhere():
+        with suppress(Alarm):
+            rings()
+        raise asyncio.CancelledError
+
+    limit, noise, faults = SimpleNamespace(raised=None), SimpleNamespace(heard=[]), []
+    once(limit, in_a_timeout, Tally(), faults, "a signal", noise)
+    assert not faults
+    once(limit, elsewhere, Tally(), faults, "a signal", noise)
+    assert "out came CancelledError(), raised was Alarm('time is over')" in faults[0]
+    assert "in rings" in faults[0]
