@@ -35,6 +35,7 @@ def check_name(kind: str, name: object) -> str:
 def is_coroutine_function(called: object) -> bool:
     """Return whether calling it gives a coroutine, as far as can be told before: a function, or an object as one."""
     own = getattr(called, "__call__", None)  # noqa: B004 - an object's own
+    # No `any` of a generator: Python drops what a signal's handler raises while one is closed early.
     return inspect.iscoroutinefunction(called) or inspect.iscoroutinefunction(own)
 
 
